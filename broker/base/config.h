@@ -14,7 +14,7 @@
  */
 enum config_type {
     CONFIG_FLAG, /* bool; --name, or name on|off|true|false|1|0 */
-    CONFIG_U64,  /* within min..max; suffixes k m g (1024) for rows whose name ends in -bytes */
+    CONFIG_U64, /* within min..max; suffixes k m g (1024) for rows whose name ends in -bytes */
     CONFIG_TEXT, /* any text without control characters */
     CONFIG_ENUM, /* one of the words of `choices`, "a|b|c": stored as its index */
     CONFIG_LIST  /* repeatable or comma separated text: struct config_list */

@@ -42,8 +42,8 @@ struct diag_field {
         .key = (k), .number = (int64_t)(n), .is_number = true                          \
     }
 
-void diag_line(enum diag_level level, const char *phrase, const struct diag_field *fields,
-               size_t count);
+void diag_line(enum diag_level level, const char *phrase,
+               const struct diag_field *fields, size_t count);
 
 /* diag(DIAG_INFO, "redis link up", DIAG_S("host", host), DIAG_N("port", 6379)); the list
  * may not be empty: use diag_say() for a phrase alone. */

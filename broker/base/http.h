@@ -64,8 +64,9 @@ struct http_exchange;
 struct http_exchange_ops {
     void (*respond)(struct http_exchange *x, unsigned status, const char *headers,
                     struct slice body);
-    struct pipe *(*stream)(struct http_exchange *x, unsigned status, const char *headers,
-                           const struct pipe_owner *owner, void *owner_data);
+    struct pipe *(*stream)(struct http_exchange *x, unsigned status,
+                           const char *headers, const struct pipe_owner *owner,
+                           void *owner_data);
 };
 
 struct http_exchange {

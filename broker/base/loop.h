@@ -59,7 +59,7 @@ void turn_cancel(struct turn_task *task);
 
 /* ---- signals ---- */
 /* `handler` runs on the loop. At most 8 signals in all. */
-void loop_on_signal(struct loop *loop, int signum, void (*handler)(void *ctx, int signum),
-                    void *ctx);
+void loop_on_signal(struct loop *loop, int signum,
+                    void (*handler)(void *ctx, int signum), void *ctx);
 
 #endif

@@ -27,12 +27,12 @@ struct eio_packet {
 };
 
 enum eio_error {
-    EIO_ERR_EMPTY = -1,   /* empty packet or payload */
-    EIO_ERR_TYPE = -2,    /* unknown type digit */
-    EIO_ERR_BASE64 = -3,  /* bad base64 */
-    EIO_ERR_LENGTH = -4,  /* EIO3: bad or lying length prefix */
-    EIO_ERR_UTF8 = -5,    /* text that is not UTF-8 */
-    EIO_ERR_BINARY = -6   /* binary where this revision allows none */
+    EIO_ERR_EMPTY = -1,  /* empty packet or payload */
+    EIO_ERR_TYPE = -2,   /* unknown type digit */
+    EIO_ERR_BASE64 = -3, /* bad base64 */
+    EIO_ERR_LENGTH = -4, /* EIO3: bad or lying length prefix */
+    EIO_ERR_UTF8 = -5,   /* text that is not UTF-8 */
+    EIO_ERR_BINARY = -6  /* binary where this revision allows none */
 };
 const char *eio_error_text(int error);
 

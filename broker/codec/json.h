@@ -13,8 +13,15 @@
  * control characters in strings. Raw JSON that passed json_check() may be handed to any
  * client as it is. Depth is bounded, time is linear, nothing is allocated.
  */
-enum json_kind { JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_STRING, JSON_ARRAY,
-                 JSON_OBJECT };
+enum json_kind {
+    JSON_NULL,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 #define JSON_MAX_DEPTH 64
 

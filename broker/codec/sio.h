@@ -28,7 +28,8 @@ struct sio_packet {
     bool has_ack;
     struct slice ack;  /* digits, as sent */
     struct slice json; /* raw and json_check()ed, or empty */
-    struct slice event; /* EVENT, BINARY_EVENT: raw inside of args[0]; empty when a number */
+    struct slice
+        event; /* EVENT, BINARY_EVENT: raw inside of args[0]; empty when a number */
 };
 
 enum sio_error {

@@ -27,9 +27,9 @@ struct sse_message {
     struct slice data;
 };
 /* `limit_bytes` bounds one event; a longer one is dropped and counted in `dropped`. */
-struct sse_parser *sse_parser_new(size_t limit_bytes,
-                                  void (*on_event)(void *ctx, const struct sse_message *),
-                                  void *ctx);
+struct sse_parser *
+sse_parser_new(size_t limit_bytes,
+               void (*on_event)(void *ctx, const struct sse_message *), void *ctx);
 void sse_parser_free(struct sse_parser *parser);
 void sse_parser_feed(struct sse_parser *parser, struct slice data);
 uint64_t sse_parser_dropped(const struct sse_parser *parser);

@@ -33,13 +33,14 @@ struct sio_options {
     uint64_t ping_interval_ms;
     uint64_t ping_timeout_ms;
     uint64_t upgrade_timeout_ms;
-    uint64_t connect_timeout_ms; /* a session without any namespace is closed after it */
+    uint64_t
+        connect_timeout_ms; /* a session without any namespace is closed after it */
     size_t max_payload_bytes;
     size_t control_bytes;
     size_t max_sessions;
     bool allow_eio3;
     bool missing_eio_is_3;
-    unsigned max_namespaces; /* per session */
+    unsigned max_namespaces;   /* per session */
     unsigned max_poll_packets; /* 16: python clients refuse more */
 };
 
@@ -71,7 +72,8 @@ struct sio_app {
      * sio_refuse(), now or later. `auth` is a raw JSON object or empty. */
     void (*on_connect)(void *ctx, struct sio_socket *socket, struct slice auth);
     /* Everything is valid during the call only. The socket may be closed inside. */
-    void (*on_event)(void *ctx, struct sio_socket *socket, const struct sio_event *event);
+    void (*on_event)(void *ctx, struct sio_socket *socket,
+                     const struct sio_event *event);
     /* There is room: pull (sio_window, sio_send_shared). Never called before accept. */
     void (*on_drain)(void *ctx, struct sio_socket *socket);
     /* The last call for a socket that on_connect was called for: `reason` as the reference

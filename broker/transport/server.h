@@ -16,8 +16,9 @@
 struct server;
 
 struct server_options {
-    const struct config_list *listen;  /* "127.0.0.1:9000", "[::1]:0", "unix:/path" */
-    const struct config_list *origins; /* allowed browser origins; "*" = any; may be empty:
+    const struct config_list *listen; /* "127.0.0.1:9000", "[::1]:0", "unix:/path" */
+    const struct config_list
+        *origins;             /* allowed browser origins; "*" = any; may be empty:
                                         * same origin only */
     bool reflect_credentials; /* allowed origins are echoed with Allow-Credentials */
     size_t max_connections;

@@ -1,0 +1,75 @@
+/* bus.h - where events come from and where publishing goes: one interface, three buses. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_BUS_BUS_H
+#define THINKWIRE_BUS_BUS_H
+
+#include "log/hub.h"
+
+/*
+ * A bus feeds topics of the hub and carries out what HTTP or a socket asks of a task.
+ * Completion callbacks run on the loop, exactly once, possibly before the call returns;
+ * what they point to is valid during the call.
+ */
+struct bus;
+
+struct bus_task {
+    struct task_key task;
+    enum run_state state;
+    struct event_id last;
+    uint64_t started_ms;
+    uint64_t finished_ms; /* 0 = open */
+};
+
+struct bus_ops {
+    void (*publish)(struct bus *bus, const struct publish_request *request,
+                    void (*done)(void *ctx, const struct publish_result *result),
+                    void *ctx);
+    void (*open)(struct bus *bus, const struct run_open_request *request,
+                 void (*done)(void *ctx, enum publish_status status, uint64_t epoch),
+                 void *ctx);
+    /* `epoch` 0 = whatever run is current. */
+    void (*stop)(struct bus *bus, const struct task_key *task, uint64_t epoch,
+                 void (*done)(void *ctx, enum stop_status status), void *ctx);
+    /* done(true) also when there was nothing; false = unavailable. */
+    void (*erase)(struct bus *bus, const struct task_key *task,
+                  void (*done)(void *ctx, bool ok), void *ctx);
+    /* Calls `each` for the tasks of `site` (newest first, at most `limit`), then `done`. */
+    void (*list)(struct bus *bus, struct slice site, size_t limit,
+                 void (*each)(void *ctx, const struct bus_task *task),
+                 void (*done)(void *ctx, bool ok), void *ctx);
+    /* NULL when healthy, else a short reason for /readyz. */
+    const char *(*trouble)(struct bus *bus);
+    void (*free)(struct bus *bus);
+};
+
+struct bus {
+    const struct bus_ops *ops;
+    const char *name; /* "memory", "redis" */
+};
+
+struct bus_limits {
+    size_t retain_events;
+    size_t retain_text_bytes;
+    uint64_t retain_finished_ms;
+    uint64_t abandon_ms; /* an unleased run without events ends after it */
+    uint64_t stop_grace_ms;
+};
+
+/* The embedded default: the hub itself is the truth. */
+struct bus *bus_memory_new(struct loop *loop, struct hub *hub,
+                           const struct bus_limits *limits, struct counters *counters);
+/* `url` as in --bus; `prefix` of keys. NULL with a message when the URL is malformed; an
+ * unreachable server is not an error (it is retried). */
+struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
+                          const char *prefix, const struct bus_limits *limits,
+                          struct counters *counters, struct buf *error);
+
+/* Frappe's channel: only feeds, nothing is published through it. */
+struct bus_frappe;
+struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub, const char *url,
+                                  const char *channel, struct counters *counters,
+                                  struct buf *error);
+void bus_frappe_free(struct bus_frappe *bus);
+const char *bus_frappe_trouble(const struct bus_frappe *bus);
+
+#endif

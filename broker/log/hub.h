@@ -1,0 +1,60 @@
+/* hub.h - all topics of this broker, their bounds, and who is woken when. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_LOG_HUB_H
+#define THINKWIRE_LOG_HUB_H
+
+#include "base/counters.h"
+#include "base/loop.h"
+#include "log/topic.h"
+
+/*
+ *   bus --topic_append()--> topic --(once, at the end of the turn)--> reader->wake()
+ *
+ * Everything a turn brought is appended first; then each topic that changed visits its
+ * readers once. The hub does not know sessions: a reader is a struct with a wake function.
+ */
+struct hub;
+
+struct hub_limits {
+    size_t retain_events;      /* per topic */
+    size_t retain_bytes;       /* per topic */
+    size_t retain_text_bytes;  /* accumulated text and reasoning per task, each */
+    size_t retain_total_bytes; /* all topics */
+    uint64_t
+        retain_finished_ms; /* a finished or idle topic without readers goes after it */
+    uint64_t retain_room_ms; /* likewise for topics that are no tasks */
+    uint64_t abandon_ms;     /* an open topic nobody reads or writes goes after it */
+    size_t max_topics;
+};
+
+/* The bus that feeds tasks is told when somebody starts or stops watching one. */
+struct hub_feed {
+    /* The topic was created and is TOPIC_LOADING: subscribe, load, then topic_ready(). */
+    void (*on_watch)(void *ctx, struct topic *topic);
+    /* The topic is about to be freed. */
+    void (*on_unwatch)(void *ctx, struct topic *topic);
+};
+
+struct hub *hub_new(struct loop *loop, const struct hub_limits *limits,
+                    struct counters *counters);
+void hub_free(struct hub *hub);
+/* Without a feed (memory bus) topics are ready from the start and are never dropped before
+ * their retention ends. With one they are a cache: dropped soon after the last reader. */
+void hub_set_feed(struct hub *hub, const struct hub_feed *feed, void *ctx);
+/* Called at the end of each turn after all readers of changed topics were woken. */
+void hub_set_after_visit(struct hub *hub, void (*after)(void *ctx), void *ctx);
+
+/* Finds, or makes (NULL when max_topics is reached and counted). Site and name are copied. */
+struct topic *hub_topic(struct hub *hub, enum topic_kind kind, struct slice site,
+                        struct slice name);
+struct topic *hub_find(const struct hub *hub, enum topic_kind kind, struct slice site,
+                       struct slice name);
+void hub_each(struct hub *hub, bool (*visit)(struct topic *topic, void *ctx),
+              void *ctx);
+size_t hub_topic_count(const struct hub *hub);
+/* A number no other run of this process has: the nonce of local ids. */
+uint64_t hub_nonce(const struct hub *hub);
+const struct hub_limits *hub_limits(const struct hub *hub);
+uint64_t hub_now_ms(const struct hub *hub);
+
+#endif

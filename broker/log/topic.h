@@ -1,0 +1,166 @@
+/* topic.h - the ordered memory of one task or room, and its readers. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_LOG_TOPIC_H
+#define THINKWIRE_LOG_TOPIC_H
+
+#include "base/list.h"
+#include "schema/run.h"
+
+/*
+ *            base_pos                       next_pos
+ *               v                              v
+ *   forgotten | e e e e e e e e e e e e e e e |     one head, a window, and any number of
+ *                   ^     ^           ^             readers that are nothing but a cursor
+ *               reader  reader     reader
+ *
+ * Positions count from 1 for ever and are never reused; ids (epoch-seq) are what the
+ * outside sees. A reader whose cursor is below base_pos has lost events: it is told so
+ * (reader_lag), never silently moved. Accumulated reasoning and text of the current run
+ * are kept beside the window, so a reader that lost events or came late is brought level
+ * with one snapshot event per kind.
+ */
+struct hub;
+struct topic;
+
+enum topic_kind {
+    TOPIC_TASK, /* (site, native task id) */
+    TOPIC_ROOM  /* (site, any room name): opaque events only */
+};
+
+enum topic_phase {
+    TOPIC_LOADING, /* the bus has not told yet what is known */
+    TOPIC_READY
+};
+
+/* One event. Born once; `storage` holds body and name. */
+struct entry {
+    uint64_t order;        /* hub-wide arrival number: the order across topics */
+    uint64_t bytes_before; /* bytes appended to the topic before this one */
+    struct event_id id;
+    enum event_type type;
+    bool is_delta;     /* may be merged with its neighbours */
+    bool is_opaque;    /* from Frappe's channel: never merged, never rewritten */
+    struct slice name; /* Socket.IO event name, decoded UTF-8: "ai_progress" */
+    struct slice body; /* one line of JSON without "id" (an object unless opaque) */
+    struct slice text; /* is_delta: the raw text inside body */
+    struct bytes *storage;
+};
+
+/* Accumulated text of one kind in the current run. */
+struct accumulated {
+    struct buf utf8;
+    uint64_t merged;    /* deltas inside */
+    uint64_t first_seq; /* of this run; 0 = nothing yet */
+    uint64_t last_seq;
+    struct slice timestamp; /* the first one's, raw; owned */
+};
+
+struct run {
+    uint64_t epoch;
+    bool is_local; /* ids of this broker only */
+    enum run_state state;
+    uint64_t last_seq;
+    uint64_t started_ms;      /* wall clock */
+    uint64_t text_started_ms; /* 0 = no answer text yet: still thinking */
+    uint64_t finished_ms;
+    uint64_t first_pos; /* position of the first retained or future entry of this run */
+    struct accumulated reasoning;
+    struct accumulated text;
+};
+
+struct reader {
+    struct list node;
+    struct topic *topic; /* NULL while detached */
+    uint64_t pos;        /* of the next entry to read */
+    /* There may be something to do: entries, a new phase. Only marks; does not send. */
+    void (*wake)(struct reader *reader);
+};
+
+/* ---- what the bus does ---- */
+
+struct topic_event {
+    struct event_id id; /* epoch 0: an opaque event, the topic gives it a local id */
+    enum event_type type;
+    bool is_delta;
+    bool is_opaque;
+    struct slice name;      /* "" = "ai_progress" */
+    struct slice body;      /* copied; one line of checked JSON without "id" */
+    struct slice text;      /* raw inside of `body`; only for deltas */
+    struct slice timestamp; /* raw; may be empty */
+};
+/* Appends. A first event of another epoch begins a new run (accumulated text starts anew).
+ * False when the id is not the next one of the run (a repeat, or a gap: the bus heals and
+ * appends again) or when memory bounds refuse it. */
+bool topic_append(struct topic *topic, const struct topic_event *event);
+/* A run was opened before its first event: state queued or running. `keeps_text` keeps the
+ * accumulated text (a continue). */
+void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
+                    uint64_t started_ms, bool keeps_text);
+/* What the bus knows of a task it has just loaded: everything but the entries, which are
+ * then given with topic_restore_entry() in order; `run` is read, its buffers are copied. */
+void topic_restore(struct topic *topic, const struct run *run);
+void topic_restore_entry(struct topic *topic, const struct topic_event *event);
+/* TOPIC_LOADING -> TOPIC_READY; readers are woken. */
+void topic_ready(struct topic *topic);
+/* Ids went back or data was lost: forgets everything, every reader has lost its place. */
+void topic_reset(struct topic *topic);
+/* The task was erased or has expired. */
+void topic_erase(struct topic *topic);
+
+/* ---- what sessions do ---- */
+
+void reader_init(struct reader *reader, void (*wake)(struct reader *));
+/* The reader will be woken once at the end of this turn even if nothing happens. */
+void reader_attach(struct reader *reader, struct topic *topic, uint64_t pos);
+void reader_detach(struct reader *reader);
+
+enum reader_lag {
+    READER_LEVEL,  /* nothing to read */
+    READER_BEHIND, /* entries from `pos` on are there */
+    READER_LOST    /* entries it has not read are gone */
+};
+enum reader_lag reader_lag(const struct reader *reader);
+/* Bytes of bodies between the cursor and the head. */
+uint64_t reader_lag_bytes(const struct reader *reader);
+
+/* The entry at a position in [topic_base, topic_next), else NULL. */
+const struct entry *topic_entry(const struct topic *topic, uint64_t pos);
+uint64_t topic_base(const struct topic *topic);
+uint64_t topic_next(const struct topic *topic);
+/* The position after `id`, when everything after it is retained: 0 otherwise (unknown
+ * epoch, forgotten, or never issued). The id `<epoch>-0` stands before the first event. */
+uint64_t topic_after(const struct topic *topic, struct event_id id);
+
+struct slice topic_site(const struct topic *topic);
+struct slice topic_name(const struct topic *topic);
+enum topic_kind topic_kind(const struct topic *topic);
+enum topic_phase topic_phase(const struct topic *topic);
+const struct run *topic_run(const struct topic *topic);
+/* The id of the last event of the current run; epoch 0 when there is none. */
+struct event_id topic_last_id(const struct topic *topic);
+bool topic_was_erased(const struct topic *topic);
+size_t topic_reader_count(const struct topic *topic);
+struct hub *topic_hub(const struct topic *topic);
+/* A slot for the bus that feeds this topic. */
+void topic_set_feed_data(struct topic *topic, void *data);
+void *topic_feed_data(const struct topic *topic);
+
+/* ---- encoded once, shared by all ---- */
+
+/* Encodes entries from..to-1 one after the other; `key` tells the encoder the variant
+ * (dialect, namespace form, framing). Pure: the same arguments give the same bytes. */
+typedef void entry_encoder(struct buf *out, const struct topic *topic,
+                           const struct entry *entry, uint32_t key);
+struct burst {
+    uint64_t from; /* in: first position */
+    uint64_t to;   /* out: one past the last position encoded */
+    uint32_t key;
+    unsigned max_entries;
+    size_t about_bytes; /* stops after the entry that passes it */
+};
+/* Shared bytes of a run of entries, cached for the readers that stand at the same cursor in
+ * this turn. The caller owns a reference. `from` must be in [base, next). */
+struct bytes *topic_burst(struct topic *topic, struct burst *burst,
+                          entry_encoder *encode);
+
+#endif
