@@ -11,6 +11,11 @@
  * Precedence: `--name value` (or --name=value), then environment THINKWIRE_NAME and the
  * row's alias, then `name value` lines of --config FILE (# starts a comment), then the
  * default. Repeatable rows replace, as a whole, what a weaker source gave.
+ *
+ * On the command line a value may begin with "--" only in the form --name=value. `--flag`
+ * takes a following word only if that is on, off, true or false (1 and 0 too where there
+ * are no positional arguments). An empty environment variable counts as not set. In the
+ * file a # starts a comment at the beginning of a line or after white space.
  */
 enum config_type {
     CONFIG_FLAG, /* bool; --name, or name on|off|true|false|1|0 */
@@ -58,10 +63,13 @@ struct config_request {
     struct config_list *positional;
 };
 
-/* Fills `target` (zeroed by the caller). --help goes to stdout, `error` is for stderr. */
+/* Fills `target` (zeroed by the caller). --help goes to stdout, `error` is for stderr.
+ * Unless the answer is CONFIG_RUN nothing is kept: `target` and `positional` own nothing. */
 enum config_outcome config_load(const struct config_request *request, void *target,
                                 struct buf *error);
-/* Frees owned fields of `target`. */
+/* Frees owned fields of `target` and empties them; may be called again. */
 void config_release(const struct config_row *rows, size_t row_count, void *target);
+/* Frees the items and empties the list. */
+void config_list_release(struct config_list *list);
 
 #endif

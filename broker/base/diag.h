@@ -54,7 +54,8 @@ void diag_line(enum diag_level level, const char *phrase,
 void diag_say(enum diag_level level, const char *phrase);
 
 /* A gate for lines that a peer can trigger: at most `burst` lines per second pass; what
- * was held back is told in a field suppressed=N of the next line by the caller. */
+ * was held back is told in a field suppressed=N of the next line by the caller,
+ * who then sets `suppressed` to 0. */
 struct diag_gate {
     uint64_t second;
     uint32_t passed;

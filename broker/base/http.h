@@ -54,7 +54,7 @@ bool http_query_next(struct slice query, size_t *at, struct buf *scratch,
                      struct slice *name, struct slice *value);
 /* The last value of `name`, decoded into `out` (reset first). False when it is absent. */
 bool http_query_get(struct slice query, const char *name, struct buf *out);
-/* Percent-decodes into `out`; false on a bad escape or a NUL. */
+/* Appends `text` percent-decoded; false on a bad escape, a NUL or when `out` is full. */
 bool http_percent_decode(struct slice text, struct buf *out);
 /* The value of cookie `name` in a Cookie header, or NULL ptr. */
 struct slice http_cookie(struct slice cookie_header, const char *name);

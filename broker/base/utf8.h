@@ -5,6 +5,14 @@
 
 #include "base/buf.h"
 
+#include <stdint.h>
+
+#define UTF8_INVALID UINT32_MAX
+
+/* The first code point of `data` (`len` > 0): how many bytes it takes. What is no UTF-8
+ * sets UTF8_INVALID and answers the length of its maximal invalid part (1..3). */
+size_t utf8_next(const char *data, size_t len, uint32_t *code_point);
+
 /* No surrogates, no overlong forms, nothing above U+10FFFF. */
 bool utf8_is_valid(const char *data, size_t len);
 /* Unicode code points in valid UTF-8. */
