@@ -24,14 +24,16 @@ struct hub_limits {
         retain_finished_ms; /* a finished or idle topic without readers goes after it */
     uint64_t retain_room_ms; /* likewise for topics that are no tasks */
     uint64_t abandon_ms;     /* an open topic nobody reads or writes goes after it */
+    uint64_t linger_ms; /* with a feed: how long a topic stays loaded without readers */
     size_t max_topics;
 };
 
 /* The bus that feeds tasks is told when somebody starts or stops watching one. */
 struct hub_feed {
-    /* The topic was created and is TOPIC_LOADING: subscribe, load, then topic_ready(). */
+    /* A reader came to a cold topic, which is TOPIC_LOADING now: subscribe, load, then
+     * topic_ready(). */
     void (*on_watch)(void *ctx, struct topic *topic);
-    /* The topic is about to be freed. */
+    /* Nobody watches any more: the topic is cold again or about to be freed. */
     void (*on_unwatch)(void *ctx, struct topic *topic);
 };
 

@@ -13,7 +13,7 @@
  *                   ^     ^           ^             readers that are nothing but a cursor
  *               reader  reader     reader
  *
- * Positions count from 1 for ever and are never reused; ids (epoch-seq) are what the
+ * Positions count upwards for ever and are never reused; ids (epoch-seq) are what the
  * outside sees. A reader whose cursor is below base_pos has lost events: it is told so
  * (reader_lag), never silently moved. Accumulated reasoning and text of the current run
  * are kept beside the window, so a reader that lost events or came late is brought level
@@ -28,11 +28,13 @@ enum topic_kind {
 };
 
 enum topic_phase {
-    TOPIC_LOADING, /* the bus has not told yet what is known */
+    TOPIC_COLD, /* a feed exists, but nobody watches: the first reader makes it load */
+    TOPIC_LOADING, /* the feed was asked and has not told yet what is known */
     TOPIC_READY
 };
 
-/* One event. Born once; `storage` holds body and name. */
+/* One event. Born once; one allocation with its name and body. Lives until the window
+ * moves past it: never kept across turns by a reader, only its position is. */
 struct entry {
     uint64_t order;        /* hub-wide arrival number: the order across topics */
     uint64_t bytes_before; /* bytes appended to the topic before this one */
@@ -40,10 +42,9 @@ struct entry {
     enum event_type type;
     bool is_delta;     /* may be merged with its neighbours */
     bool is_opaque;    /* from Frappe's channel: never merged, never rewritten */
-    struct slice name; /* Socket.IO event name, decoded UTF-8: "ai_progress" */
+    struct slice name; /* event name, UTF-8: "ai_progress" */
     struct slice body; /* one line of JSON without "id" (an object unless opaque) */
     struct slice text; /* is_delta: the raw text inside body */
-    struct bytes *storage;
 };
 
 /* Accumulated text of one kind in the current run. */
@@ -52,7 +53,7 @@ struct accumulated {
     uint64_t merged;    /* deltas inside */
     uint64_t first_seq; /* of this run; 0 = nothing yet */
     uint64_t last_seq;
-    struct slice timestamp; /* the first one's, raw; owned */
+    char timestamp[40]; /* the first one's, raw; "" when it had none */
 };
 
 struct run {
@@ -63,7 +64,8 @@ struct run {
     uint64_t started_ms;      /* wall clock */
     uint64_t text_started_ms; /* 0 = no answer text yet: still thinking */
     uint64_t finished_ms;
-    uint64_t first_pos; /* position of the first retained or future entry of this run */
+    uint64_t first_pos;  /* of its first event, retained or not */
+    uint64_t origin_pos; /* an event's position is origin_pos + its seq */
     struct accumulated reasoning;
     struct accumulated text;
 };
@@ -139,6 +141,9 @@ const struct run *topic_run(const struct topic *topic);
 /* The id of the last event of the current run; epoch 0 when there is none. */
 struct event_id topic_last_id(const struct topic *topic);
 bool topic_was_erased(const struct topic *topic);
+/* Grows with each topic_reset() and topic_erase(): a reader that is lost although it was
+ * not slow sees that the data went away, not it. */
+uint32_t topic_generation(const struct topic *topic);
 size_t topic_reader_count(const struct topic *topic);
 struct hub *topic_hub(const struct topic *topic);
 /* A slot for the bus that feeds this topic. */

@@ -1,0 +1,89 @@
+/* internal.h - what topic.c, hub.c and burst.c share; nobody else includes it. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_LOG_INTERNAL_H
+#define THINKWIRE_LOG_INTERNAL_H
+
+#include "log/hub.h"
+
+struct topic {
+    struct hub *hub;
+    enum topic_kind kind;
+    enum topic_phase phase;
+    char *key; /* kind letter, site, '/', name: the hub's map key */
+    size_t key_len;
+    struct slice site;
+    struct slice name;
+    struct entry **ring; /* power of two; entry at pos is ring[pos & (cap - 1)] */
+    size_t cap;
+    uint64_t base_pos;
+    uint64_t next_pos;
+    uint64_t appended_bytes; /* bodies, since ever */
+    size_t window_bytes;     /* entries held now, overhead included */
+    size_t charged_bytes;    /* what the hub's total counts for this topic */
+    struct list readers;
+    size_t reader_count;
+    struct list dirty;  /* in hub->dirty while readers wait to be visited */
+    struct list by_age; /* in hub->by_age: least recently touched first */
+    uint64_t touched_ms;
+    struct run run;
+    bool is_erased;
+    uint32_t generation;
+    void *feed_data;
+};
+
+#define BURST_SLOTS 16
+struct burst_slot {
+    const struct topic *topic;
+    struct burst burst;
+    struct bytes *bytes;
+};
+
+struct hub {
+    struct loop *loop;
+    struct hub_limits limits;
+    struct map *topics;
+    struct list dirty;
+    struct list by_age;
+    struct turn_task visit;
+    struct timer sweep;
+    const struct hub_feed *feed;
+    void *feed_ctx;
+    void (*after_visit)(void *ctx);
+    void *after_ctx;
+    uint64_t nonce;
+    uint64_t order;
+    size_t total_bytes;
+    struct burst_slot slots[BURST_SLOTS];
+    unsigned next_slot;
+    struct counter *topics_gauge;
+    struct counter *bytes_gauge;
+    struct counter *appended;
+    struct counter *opaque;
+    struct counter *evicted;
+    struct counter *refused_topics;
+    struct counter *refused_memory;
+};
+
+/* topic.c */
+struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
+                        size_t site_len);
+void topic_free(struct topic *topic);
+/* Drops the oldest entry; the window must not be empty. */
+void topic_drop_oldest(struct topic *topic);
+/* Drops entries and accumulated text; the topic stays as a tombstone. */
+void topic_forget(struct topic *topic);
+
+/* hub.c */
+/* Readers of `topic` are visited at the end of this turn. */
+void hub_mark(struct hub *hub, struct topic *topic);
+/* The topic changed: its age starts anew and its bytes are counted again. */
+void hub_touch(struct hub *hub, struct topic *topic);
+/* Makes `need` bytes fit the total bound by dropping what is oldest; false when it cannot. */
+bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need);
+void hub_watch(struct hub *hub, struct topic *topic);
+
+/* burst.c */
+void burst_forget(struct hub *hub, const struct topic *topic);
+void burst_forget_all(struct hub *hub);
+
+#endif
