@@ -25,9 +25,9 @@ static int digits(struct slice s, size_t at, size_t count)
 
 static int days_in(int year, int month)
 {
-    static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return month == 2 && leap ? 29 : DAYS[month - 1];
+    return month == 2 && leap ? 29 : days[month - 1];
 }
 
 bool event_time_is_iso(struct slice text)

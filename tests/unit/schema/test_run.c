@@ -1,0 +1,158 @@
+/* test_run.c - native forms, states, ids and answer names. */
+/* SPDX-License-Identifier: MIT */
+#include "tests.h"
+
+#include "schema/run.h"
+
+static bool site(const char *text)
+{
+    return site_is_native(slice_of(text));
+}
+
+static bool task(const char *text)
+{
+    return task_id_is_native(slice_of(text));
+}
+
+static void native_forms_are_bounded_and_plain(void **state)
+{
+    char long_name[129];
+    (void)state;
+    memset(long_name, 'a', sizeof(long_name));
+    assert_true(site(""));
+    assert_true(site("site1.local"));
+    assert_true(site_is_native(slice_make(long_name, 128)));
+    assert_false(site_is_native(slice_make(long_name, 129)));
+    assert_false(site("a:b"));
+    assert_false(site("a/b"));
+    assert_false(site_is_native(slice_make("a\0b", 3)));
+    assert_false(task(""));
+    assert_true(task("task_1_1234567890"));
+    assert_true(task("a:b.c-D_9"));
+    assert_true(task_id_is_native(slice_make(long_name, 128)));
+    assert_false(task_id_is_native(slice_make(long_name, 129)));
+    assert_false(task("a}b"));
+    assert_false(task("a b"));
+    assert_false(task("\xc3\xa9"));
+}
+
+static void every_state_has_a_name_and_unknown_names_are_unknown(void **state)
+{
+    (void)state;
+    for (int s = RUN_UNKNOWN; s <= RUN_STOPPED; s++) {
+        const char *name = run_state_name((enum run_state)s);
+        assert_int_equal(run_state_of(slice_of(name)), s);
+        assert_int_equal(run_state_is_final((enum run_state)s), s >= RUN_COMPLETED);
+    }
+    assert_string_equal(run_state_name(RUN_FAILED), "error");
+    assert_int_equal(run_state_of(slice_of("elsewhere")), RUN_UNKNOWN);
+}
+
+static void terminal_events_end_a_run_and_others_keep_it_running(void **state)
+{
+    (void)state;
+    assert_int_equal(run_state_after(EVENT_COMPLETION), RUN_COMPLETED);
+    assert_int_equal(run_state_after(EVENT_ERROR), RUN_FAILED);
+    assert_int_equal(run_state_after(EVENT_STOPPED), RUN_STOPPED);
+    assert_int_equal(run_state_after(EVENT_QUEUED), RUN_QUEUED);
+    assert_int_equal(run_state_after(EVENT_OTHER), RUN_RUNNING);
+    for (int t = EVENT_OTHER; t <= EVENT_ERROR; t++)
+        assert_int_equal(run_state_is_final(run_state_after((enum event_type)t)),
+                         event_type_is_terminal((enum event_type)t));
+}
+
+static void ids_survive_writing_and_reading(void **state)
+{
+    static const struct event_id IDS[] = {
+        {1, 0, false},
+        {1764000000000, 1, false},
+        {9999999999999999999U, 9999999999999999999U, false},
+        {0x9f3a, 7, true},
+        {UINT64_MAX, 42, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(IDS) / sizeof(IDS[0]); i++) {
+        char text[EVENT_ID_SIZE];
+        struct event_id back = {0, 0, false};
+        size_t len = event_id_format(IDS[i], text);
+        assert_int_equal(len, strlen(text));
+        assert_true(event_id_parse(slice_make(text, len), &back));
+        assert_true(event_id_equal(back, IDS[i]));
+    }
+}
+
+static void no_id_is_written_as_nothing(void **state)
+{
+    char text[EVENT_ID_SIZE] = "x";
+    (void)state;
+    assert_int_equal(event_id_format((struct event_id){0, 5, false}, text), 0);
+    assert_string_equal(text, "");
+}
+
+static void malformed_ids_are_refused_and_leave_the_target_alone(void **state)
+{
+    static const char *const BAD[] = {
+        "",
+        "-",
+        "1",
+        "1-",
+        "-1",
+        "0-1",
+        "01-1",
+        "1-01",
+        "1 -1",
+        "1-1 ",
+        "+1-1",
+        "1--1",
+        "a-1",
+        "1-a",
+        "~",
+        "~-1",
+        "~g-1",
+        "~A-1",
+        "~0-1",
+        "~1-",
+        "~0f-1",
+        "1-1-1",
+        "12345678901234567890-1",
+        "1-12345678901234567890",
+        "~11112222333344445-1",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        struct event_id id = {7, 8, true};
+        assert_false(event_id_parse(slice_of(BAD[i]), &id));
+        assert_true(event_id_equal(id, (struct event_id){7, 8, true}));
+    }
+    struct event_id id;
+    assert_false(event_id_parse(slice_make("1-1\0", 4), &id));
+}
+
+static void every_answer_has_its_own_name(void **state)
+{
+    (void)state;
+    for (int a = PUBLISH_OK; a <= PUBLISH_REJECTED; a++)
+        for (int b = PUBLISH_OK; b < a; b++)
+            assert_string_not_equal(publish_status_name((enum publish_status)a),
+                                    publish_status_name((enum publish_status)b));
+    for (int a = STOP_ACCEPTED; a <= STOP_UNAVAILABLE; a++)
+        for (int b = STOP_ACCEPTED; b < a; b++)
+            assert_string_not_equal(stop_status_name((enum stop_status)a),
+                                    stop_status_name((enum stop_status)b));
+    assert_string_equal(publish_status_name(PUBLISH_GAP), "GAP");
+    assert_string_equal(stop_status_name(STOP_STALE_EPOCH), "stale_epoch");
+}
+
+int test_run(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(native_forms_are_bounded_and_plain),
+        cmocka_unit_test(every_state_has_a_name_and_unknown_names_are_unknown),
+        cmocka_unit_test(terminal_events_end_a_run_and_others_keep_it_running),
+        cmocka_unit_test(ids_survive_writing_and_reading),
+        cmocka_unit_test(no_id_is_written_as_nothing),
+        cmocka_unit_test(malformed_ids_are_refused_and_leave_the_target_alone),
+        cmocka_unit_test(every_answer_has_its_own_name),
+    };
+    return cmocka_run_group_tests_name("run", tests, NULL, NULL);
+}
