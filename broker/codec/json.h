@@ -43,6 +43,9 @@ bool json_next(struct slice container, size_t *at, struct json_member *member);
  * decoded). */
 bool json_get(struct slice object, const char *key, struct json_member *member);
 
+/* True when the inside of a string (`raw`, escaped) says `ascii`, however it is written. */
+bool json_raw_is(struct slice raw, const char *ascii);
+
 /* The inside of a string value, still escaped; `value` must be a JSON_STRING. */
 struct slice json_string_raw(struct slice value);
 /* Appends the inside of a string (`raw`, escaped) as UTF-8. Lone surrogates become U+FFFD. */

@@ -19,6 +19,8 @@ enum sio_type {
 };
 
 #define SIO_MAX_ATTACHMENTS 10
+/* The acknowledgement id is echoed, not computed with: any digits, but not without bound. */
+#define SIO_MAX_ACK_DIGITS 64
 
 struct sio_packet {
     enum sio_type type;
@@ -44,7 +46,7 @@ enum sio_error {
 const char *sio_error_text(int error);
 
 /* 0 or a sio_error. `42` with no JSON at all is SIO_EVENT with empty json (ignored by the
- * caller, as the reference does). */
+ * caller, as the reference does); an ACK may be without as well. */
 int sio_decode(int revision, struct slice text, struct sio_packet *packet);
 
 /* True for names a server must never emit: connect, connect_error, disconnect,

@@ -13,6 +13,10 @@ enum ws_opcode { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG 
 
 /* Appends `payload` as one unfragmented or several fragmented unmasked frames. */
 bool ws_frame(struct buf *out, enum ws_opcode opcode, struct slice payload);
+/* The same for a payload in two parts, so that a packet's head need not be joined to its
+ * data first. */
+bool ws_frame_parts(struct buf *out, enum ws_opcode opcode, struct slice head,
+                    struct slice rest);
 /* Bytes ws_frame() will add. */
 size_t ws_frame_size(size_t payload_len);
 /* The header of an unfragmented frame into `out` (10 bytes): its length 2, 4 or 10. For a
