@@ -7,6 +7,7 @@
 #include "base/http.h"
 #include "base/loop.h"
 #include "codec/sio.h"
+#include "engine/handshake.h"
 
 /*
  * The engine knows protocol, not meaning. Below it stand pipes and HTTP exchanges; above it
@@ -34,28 +35,14 @@ struct sio_options {
     uint64_t ping_timeout_ms;
     uint64_t upgrade_timeout_ms;
     uint64_t
-        connect_timeout_ms; /* a session without any namespace is closed after it */
-    size_t max_payload_bytes;
+        connect_timeout_ms;   /* a session without any namespace is closed after it */
+    size_t max_payload_bytes; /* of a POST, a message, an event with its attachments */
     size_t control_bytes;
     size_t max_sessions;
     bool allow_eio3;
     bool missing_eio_is_3;
     unsigned max_namespaces;   /* per session */
     unsigned max_poll_packets; /* 16: python clients refuse more */
-};
-
-/* The handshake request, kept as long as the session: what the application may want to
- * know. Header values are NULL slices when absent. */
-struct sio_handshake {
-    struct slice query;
-    struct slice peer;
-    struct slice host;
-    struct slice origin;
-    struct slice cookie;
-    struct slice authorization;
-    struct slice site_header; /* X-Frappe-Site-Name */
-    struct slice user_agent;
-    bool is_tls;
 };
 
 struct sio_event {
@@ -79,6 +66,12 @@ struct sio_app {
     /* The last call for a socket that on_connect was called for: `reason` as the reference
      * names it ("transport close", "ping timeout", "client namespace disconnect", ...). */
     void (*on_disconnect)(void *ctx, struct sio_socket *socket, const char *reason);
+    /* The client's answer to sio_ask(), at most one for each; `name` is empty. May be NULL. */
+    void (*on_ack)(void *ctx, struct sio_socket *socket, uint64_t id,
+                   const struct sio_event *answer);
+    /* Asked at the Engine.IO handshake; may be NULL. NULL lets it pass, else the message
+     * (static text) of a refusal with code 4 ("Forbidden"). */
+    const char *(*allow)(void *ctx, const struct http_request *request);
 };
 
 struct sio_server *sio_server_new(struct loop *loop, const struct sio_options *options,
@@ -97,10 +90,11 @@ void sio_accept(struct sio_socket *socket);
 /* CONNECT_ERROR {"message":message[,"data":data]}; `data_json` may be empty. The socket is
  * gone when this returns (on_disconnect is not called); the session goes on. */
 void sio_refuse(struct sio_socket *socket, const char *message, struct slice data_json);
-/* DISCONNECT: "io server disconnect" at the client. Gone when this returns. */
+/* DISCONNECT: "io server disconnect" at the client. Gone when this returns; on_disconnect
+ * was called with "server namespace disconnect". */
 void sio_disconnect(struct sio_socket *socket);
 /* Closes the whole session's transport: stock clients reconnect by themselves. on_disconnect
- * of its sockets follows on a later turn with `reason`. */
+ * of its sockets follows with `reason` (copied) at the end of this turn or on the next. */
 void sio_close_transport(struct sio_socket *socket, const char *reason);
 
 struct slice sio_nsp(const struct sio_socket *socket);
@@ -129,8 +123,13 @@ bool sio_window(struct sio_socket *socket, struct sio_window *window);
 bool sio_send_shared(struct sio_socket *socket, struct bytes *frames, unsigned packets);
 
 /* Private control: an EVENT whose raw JSON array is `args`, or an acknowledgement. Queued
- * if need be, before any later sio_send_shared(). */
+ * if need be, before any later sio_send_shared(). Nothing happens on a socket that is not
+ * accepted yet, or gone. */
 void sio_emit(struct sio_socket *socket, struct slice args);
+/* As sio_emit(), and asks for an acknowledgement: on_ack gets the number answered here. The
+ * last SIO_MAX_ASKED questions of a socket are remembered. */
+#define SIO_MAX_ASKED 64
+uint64_t sio_ask(struct sio_socket *socket, struct slice args);
 void sio_emit_binary(struct sio_socket *socket, struct slice args,
                      const struct slice *attachments, unsigned count);
 void sio_ack(struct sio_socket *socket, struct slice ack, struct slice args);
