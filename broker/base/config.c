@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FILE_MAX_BYTES  (1024 * 1024)
-#define HELP_MAX_BYTES  (256 * 1024)
+#define FILE_MAX_BYTES  ((size_t)1024 * 1024)
+#define HELP_MAX_BYTES  ((size_t)256 * 1024)
 #define ECHO_MAX_BYTES  80
 #define WHERE_MAX_BYTES 512
 
@@ -25,7 +25,7 @@ struct loader {
     struct buf *error;
     unsigned char *set_by; /* per row: the enum source of what it holds */
     enum source source;
-    const char *where; /* "command line", "environment X", "file F line 3" */
+    char where[WHERE_MAX_BYTES]; /* "command line", "environment X", "file F line 3" */
 };
 
 static void put_quoted(struct buf *out, struct slice text)
@@ -88,7 +88,6 @@ static bool assign(struct loader *loader, const struct config_row *row,
 static void apply_defaults(struct loader *loader)
 {
     loader->source = SOURCE_DEFAULT;
-    loader->where = "default";
     for (size_t i = 0; i < loader->request->row_count; i++) {
         const struct config_row *row = &loader->request->rows[i];
         bool is_good = assign(loader, row, slice_of(row->default_text));
@@ -136,15 +135,14 @@ static bool apply_line(struct loader *loader, struct slice line)
 
 static bool apply_text(struct loader *loader, const char *path, struct slice text)
 {
-    char where[WHERE_MAX_BYTES];
     unsigned number = 0;
 
     loader->source = SOURCE_FILE;
-    loader->where = where;
     while (text.len > 0) {
         const char *end = memchr(text.ptr, '\n', text.len);
         size_t len = end == NULL ? text.len : (size_t)(end - text.ptr);
-        (void)snprintf(where, sizeof(where), "file %s line %u", path, ++number);
+        (void)snprintf(loader->where, WHERE_MAX_BYTES, "file %s line %u", path,
+                       ++number);
         if (!apply_line(loader, slice_make(text.ptr, len)))
             return false;
         size_t step = len + (end == NULL ? 0 : 1);
@@ -194,14 +192,12 @@ static bool apply_file(struct loader *loader, const char *path)
 static bool apply_variable(struct loader *loader, const struct config_row *row,
                            const char *name)
 {
-    char where[WHERE_MAX_BYTES];
     const char *value = getenv(name);
 
     /* Compose files and units hand over empty variables for what nobody set. */
     if (value == NULL || *value == '\0')
         return true;
-    (void)snprintf(where, sizeof(where), "environment %s", name);
-    loader->where = where;
+    (void)snprintf(loader->where, WHERE_MAX_BYTES, "environment %s", name);
     if (loader->set_by[row - loader->request->rows] == SOURCE_ENV)
         config_empty(row, loader->target);
     return assign(loader, row, slice_of(value));
@@ -326,7 +322,7 @@ static bool apply_command_line(struct loader *loader)
     const char *word;
 
     loader->source = SOURCE_ARGV;
-    loader->where = "command line";
+    (void)snprintf(loader->where, WHERE_MAX_BYTES, "command line");
     while ((word = next_argument(&args)) != NULL) {
         if (!options_ended && strcmp(word, "--") == 0)
             options_ended = true;

@@ -35,7 +35,7 @@ void config_env_name(const struct config_row *row, char out[CONFIG_ENV_SIZE])
 
     memcpy(out, "THINKWIRE_", at);
     for (const char *c = row->name; *c != '\0' && at < CONFIG_NAME_MAX + 10; c++)
-        out[at++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        out[at++] = (char)(*c == '-' ? '_' : toupper((unsigned char)*c));
     out[at] = '\0';
 }
 

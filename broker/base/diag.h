@@ -47,6 +47,7 @@ void diag_line(enum diag_level level, const char *phrase,
 
 /* diag(DIAG_INFO, "redis link up", DIAG_S("host", host), DIAG_N("port", 6379)); the list
  * may not be empty: use diag_say() for a phrase alone. */
+/* Reads as a call, so it is named as one. NOLINTNEXTLINE(readability-identifier-naming) */
 #define diag(level, phrase, ...)                                                       \
     diag_line((level), (phrase), (const struct diag_field[]){__VA_ARGS__},             \
               sizeof((const struct diag_field[]){__VA_ARGS__}) /                       \

@@ -18,10 +18,12 @@ struct list {
 #define LIST_ENTRY(node, type, member)                                                 \
     ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
-/* Walks `head`; the body may unlink `it` itself, nothing else. */
+/* Walks `head`; the body may unlink `it` itself, nothing else.
+ * NOLINTBEGIN(bugprone-macro-parentheses): two of the arguments are declared here. */
 #define LIST_FOR_EACH(it, tmp, head)                                                   \
     for (struct list *it = (head)->next, *tmp = it->next; it != (head);                \
          it = tmp, tmp = it->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *node)
 {

@@ -78,6 +78,8 @@ static struct slice with_ptr(struct slice key)
     return key.len == 0 ? slice_make("", 0) : key;
 }
 
+/* uthash is macros that nest deeper than our own code may.
+ * NOLINTBEGIN(readability-function-size) */
 static struct map_entry *find(const struct map *map, struct slice key, unsigned hash)
 {
     struct map_entry *entry = NULL;
@@ -85,11 +87,22 @@ static struct map_entry *find(const struct map *map, struct slice key, unsigned 
     return entry;
 }
 
+static void add(struct map *map, struct slice key, unsigned hash, void *value)
+{
+    struct map_entry *entry = mem_new(sizeof(*entry) + key.len);
+
+    entry->value = value;
+    memcpy(entry->key, key.ptr, key.len);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->head, entry->key, key.len, hash, entry);
+}
+
 static void drop(struct map *map, struct map_entry *entry)
 {
     HASH_DELETE(hh, map->head, entry);
     free(entry);
 }
+
+/* NOLINTEND(readability-function-size) */
 
 struct map *map_new(void)
 {
@@ -126,10 +139,7 @@ void *map_set(struct map *map, struct slice key, void *value)
         entry->value = value;
         return old;
     }
-    entry = mem_new(sizeof(*entry) + key.len);
-    entry->value = value;
-    memcpy(entry->key, key.ptr, key.len);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->head, entry->key, key.len, hash, entry);
+    add(map, key, hash, value);
     return NULL;
 }
 

@@ -21,8 +21,10 @@ static void encode_group(const unsigned char *in, size_t len, char *out)
         bits |= in[2];
     out[0] = digit(bits, 18);
     out[1] = digit(bits, 12);
-    out[2] = len > 1 ? digit(bits, 6) : '=';
-    out[3] = len > 2 ? digit(bits, 0) : '=';
+    out[2] = digit(bits, 6);
+    out[3] = digit(bits, 0);
+    for (size_t i = len + 1; i < 4; i++)
+        out[i] = '=';
 }
 
 bool base64_encode(struct buf *out, struct slice data)

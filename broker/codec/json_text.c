@@ -11,15 +11,13 @@ const unsigned char json_plain[256] = {
     [0x5d ... 0x7f] = 1,
 };
 
-#define SHORT_NONE 0
-
-/* What stands behind the backslash for bytes that have a short escape. */
-static char short_escape(unsigned char byte)
+/* What stands behind the backslash of a short escape, or NUL where there is none. */
+static char short_escape(uint32_t code_point)
 {
-    switch (byte) {
+    switch (code_point) {
     case '"':
     case '\\':
-        return (char)byte;
+        return (char)code_point;
     case '\b':
         return 'b';
     case '\f':
@@ -31,19 +29,17 @@ static char short_escape(unsigned char byte)
     case '\t':
         return 't';
     default:
-        return SHORT_NONE;
+        return '\0';
     }
 }
 
 static void put_unicode_escape(struct buf *out, uint32_t code_point)
 {
     static const char hex[] = "0123456789abcdef";
-    const char text[6] = {'\\',
-                          'u',
-                          hex[code_point >> 12 & 15],
-                          hex[code_point >> 8 & 15],
-                          hex[code_point >> 4 & 15],
-                          hex[code_point & 15]};
+    char text[6] = "\\u";
+
+    for (unsigned i = 0; i < 4; i++)
+        text[2 + i] = hex[code_point >> (12 - 4 * i) & 15];
     buf_append(out, text, sizeof(text));
 }
 
@@ -52,7 +48,7 @@ static void put_escaped(struct buf *out, uint32_t code_point)
     char letter =
         code_point < 0x80 ? short_escape((unsigned char)code_point) : SHORT_NONE;
 
-    if (letter != SHORT_NONE) {
+    if (letter != '\0') {
         const char text[2] = {'\\', letter};
         buf_append(out, text, sizeof(text));
     } else if (code_point == UTF8_INVALID) {

@@ -140,7 +140,15 @@ static int check_payload(struct sio_packet *packet, enum json_kind kind)
 /* What stands here instead of JSON is most often a broken acknowledgement id. */
 static int json_error(struct slice text)
 {
-    return memchr("[{\" \t\r\n", text.ptr[0], 7) == NULL ? SIO_ERR_ACK : SIO_ERR_JSON;
+    switch (text.ptr[0]) {
+    case '[':
+    case '{':
+    case '"':
+    case ' ':
+        return SIO_ERR_JSON;
+    default:
+        return SIO_ERR_ACK;
+    }
 }
 
 static int take_json(struct slice text, struct sio_packet *packet)

@@ -93,7 +93,8 @@ bool chunk_wrap(struct buf *out, size_t start)
     char *body = out->data + start;
     memmove(body + head_len, body, body_len);
     memcpy(body, head + from, head_len);
-    memcpy(body + head_len + body_len, "\r\n", 2);
+    body[head_len + body_len] = '\r';
+    body[head_len + body_len + 1] = '\n';
     out->len += head_len + 2;
     return true;
 }
