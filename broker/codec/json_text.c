@@ -45,8 +45,7 @@ static void put_unicode_escape(struct buf *out, uint32_t code_point)
 
 static void put_escaped(struct buf *out, uint32_t code_point)
 {
-    char letter =
-        code_point < 0x80 ? short_escape((unsigned char)code_point) : SHORT_NONE;
+    char letter = short_escape(code_point);
 
     if (letter != '\0') {
         const char text[2] = {'\\', letter};
