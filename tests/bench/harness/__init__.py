@@ -1,0 +1,1 @@
+"""The orchestration of tests/bench: start servers, run rows, judge and print."""

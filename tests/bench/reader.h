@@ -1,0 +1,68 @@
+/* reader.h - one subscribed connection of the load client, in any of its dialects. */
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_READER_H
+#define BENCH_READER_H
+
+#include "text.h"
+
+#include <stdint.h>
+
+/*
+ *   CONNECTING --tcp--> UPGRADING --101/200--> JOINING --subscribed--> READY
+ *                                                    any --------------> CLOSED
+ */
+enum reader_state {
+    READER_CONNECTING,
+    READER_UPGRADING,
+    READER_JOINING,
+    READER_READY,
+    READER_CLOSED
+};
+
+struct reader;
+
+/* How a kind of server is spoken to. All hooks queue bytes in reader->out. */
+struct dialect {
+    const char *name;
+    bool is_framed; /* WebSocket frames; else the chunked body of an event stream */
+    void (*on_connected)(struct reader *reader);
+    void (*on_upgraded)(struct reader *reader);
+    /* One message (event stream: one or more whole events). True when it may be data. */
+    bool (*on_text)(struct reader *reader, const char *text, size_t length);
+};
+/* "ws", "socketio", "sse", "nchan", "raw"; dies at any other name. */
+const struct dialect *dialect_named(const char *name);
+
+struct reader_plan {
+    const struct dialect *dialect;
+    uint16_t port;
+    const char
+        *from; /* how to join: "now", "snapshot", "start"; "" = the server's default */
+    bool object_form; /* Socket.IO: task_subscribe({task_id, from}) */
+    void (*on_data)(struct reader *reader, const char *text, size_t length,
+                    uint64_t at_ns);
+};
+
+struct reader {
+    const struct reader_plan *plan;
+    enum reader_state state;
+    int fd;
+    unsigned task;
+    void *owner;         /* of on_data */
+    uint64_t asked_ns;   /* when the subscription was sent */
+    uint64_t bytes;      /* received */
+    uint64_t messages;   /* of on_data */
+    struct text in;      /* an incomplete frame, head or chunk */
+    struct text message; /* fragments or an incomplete event */
+    struct text out;
+    size_t chunk_left;
+};
+
+void reader_open(struct reader *reader, const struct reader_plan *plan, unsigned task);
+/* The socket became writable for the first time. */
+void reader_connected(struct reader *reader);
+/* Takes in what one recv() brings. A reader whose peer is gone becomes READER_CLOSED. */
+void reader_readable(struct reader *reader);
+void reader_close(struct reader *reader);
+
+#endif
