@@ -63,7 +63,7 @@ static void terminal_events_end_a_run_and_others_keep_it_running(void **state)
 
 static void ids_survive_writing_and_reading(void **state)
 {
-    static const struct event_id IDS[] = {
+    static const struct event_id ids[] = {
         {1, 0, false},
         {1764000000000, 1, false},
         {9999999999999999999U, 9999999999999999999U, false},
@@ -71,13 +71,13 @@ static void ids_survive_writing_and_reading(void **state)
         {UINT64_MAX, 42, true},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(IDS) / sizeof(IDS[0]); i++) {
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         char text[EVENT_ID_SIZE];
         struct event_id back = {0, 0, false};
-        size_t len = event_id_format(IDS[i], text);
+        size_t len = event_id_format(ids[i], text);
         assert_int_equal(len, strlen(text));
         assert_true(event_id_parse(slice_make(text, len), &back));
-        assert_true(event_id_equal(back, IDS[i]));
+        assert_true(event_id_equal(back, ids[i]));
     }
 }
 
@@ -91,7 +91,7 @@ static void no_id_is_written_as_nothing(void **state)
 
 static void malformed_ids_are_refused_and_leave_the_target_alone(void **state)
 {
-    static const char *const BAD[] = {
+    static const char *const bad[] = {
         "",
         "-",
         "1",
@@ -119,9 +119,9 @@ static void malformed_ids_are_refused_and_leave_the_target_alone(void **state)
         "~11112222333344445-1",
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct event_id id = {7, 8, true};
-        assert_false(event_id_parse(slice_of(BAD[i]), &id));
+        assert_false(event_id_parse(slice_of(bad[i]), &id));
         assert_true(event_id_equal(id, (struct event_id){7, 8, true}));
     }
     struct event_id id;
