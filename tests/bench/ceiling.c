@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +103,6 @@ int main(int argc, char **argv)
     };
     if (ceiling.readers == 0 || ceiling.tasks == 0)
         die("--readers and --tasks from 1");
-    signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1UL);
     sock_raise_limit();
     ceiling.fds = calloc(ceiling.readers, sizeof(int));

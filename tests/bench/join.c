@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,7 +92,6 @@ int main(int argc, char **argv)
         now_ns() + arg_number(argc, argv, "--deadline-ms", 20000) * 1000000u;
     if (plan.port == 0)
         die("--port is needed");
-    signal(SIGPIPE, SIG_IGN);
     printf("{\"joins\":[");
     for (uint64_t i = 0; i < joins; i++) {
         struct reader reader = {0};

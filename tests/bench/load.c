@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,7 +210,6 @@ static void load_setup(struct load *load, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct load load;
-    signal(SIGPIPE, SIG_IGN);
     sock_raise_limit();
     load_setup(&load, argc, argv);
     load_run(&load);

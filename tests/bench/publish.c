@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -170,7 +169,6 @@ static void publisher_setup(struct publisher *publisher, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct publisher publisher;
-    signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1UL); /* else every wait is up to 50 us longer */
     publisher_setup(&publisher, argc, argv);
     publisher_connect(&publisher);

@@ -1,1 +1,2 @@
-"""The orchestration of tests/bench: start servers, run rows, judge and print."""
+# __init__.py - the orchestration of tests/bench: servers, rows, judgement.
+# SPDX-License-Identifier: MIT
