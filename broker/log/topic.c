@@ -52,6 +52,11 @@ static void drop_all_entries(struct topic *topic)
         topic_drop_oldest(topic);
 }
 
+static struct slice rebase(struct slice part, struct slice from, struct slice to)
+{
+    return slice_make(to.ptr + (part.ptr - from.ptr), part.len);
+}
+
 static struct entry *entry_new(const struct topic_event *event)
 {
     struct slice name = event->name.len == 0 ? slice_of("ai_progress") : event->name;
@@ -71,8 +76,9 @@ static struct entry *entry_new(const struct topic_event *event)
         .body = {data + name.len, event->body.len},
     };
     if (event->is_delta)
-        entry->text = slice_make(entry->body.ptr + (event->text.ptr - event->body.ptr),
-                                 event->text.len);
+        entry->text = rebase(event->text, event->body, entry->body);
+    if (event->timestamp.len > 0)
+        entry->timestamp = rebase(event->timestamp, event->body, entry->body);
     return entry;
 }
 

@@ -45,6 +45,7 @@ struct entry {
     struct slice name; /* event name, UTF-8: "ai_progress" */
     struct slice body; /* one line of JSON without "id" (an object unless opaque) */
     struct slice text; /* is_delta: the raw text inside body */
+    struct slice timestamp; /* raw, inside body; may be empty */
 };
 
 /* Accumulated text of one kind in the current run. */
@@ -88,7 +89,7 @@ struct topic_event {
     struct slice name;      /* "" = "ai_progress" */
     struct slice body;      /* copied; one line of checked JSON without "id" */
     struct slice text;      /* raw inside of `body`; only for deltas */
-    struct slice timestamp; /* raw; may be empty */
+    struct slice timestamp; /* raw inside of `body`; may be empty */
 };
 /* Appends. A first event of another epoch begins a new run (accumulated text starts anew).
  * False when the id is not the next one of the run (a repeat, or a gap: the bus heals and

@@ -1,0 +1,33 @@
+/* api.h - the HTTP resources: tasks, streams, health, metrics. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_API_API_H
+#define THINKWIRE_API_API_H
+
+#include "bus/bus.h"
+#include "session/session.h"
+
+/* design.md section 5. Handlers only: the transport brings requests, the bus and the
+ * sessions do the work. */
+struct api;
+
+struct api_options {
+    const char *default_site;
+    size_t publish_limit_bytes;  /* longest body of a publish */
+    size_t publish_limit_events; /* most lines in one publish */
+    uint64_t load_timeout_ms;    /* a task that is not loaded by then is a 503 */
+};
+
+struct api *api_new(struct loop *loop, struct hub *hub, struct bus *bus,
+                    struct session_set *sessions, const struct api_options *options,
+                    struct counters *counters);
+void api_free(struct api *api);
+
+/* More to tell on /readyz: NULL when `what` is well. */
+void api_add_check(struct api *api, const char *what, const char *(*trouble)(void *ctx),
+                   void *ctx);
+
+/* The routes to register, API_ROUTES of them. */
+#define API_ROUTES 8
+size_t api_routes(struct api *api, struct http_route routes[API_ROUTES]);
+
+#endif

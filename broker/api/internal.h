@@ -1,0 +1,51 @@
+/* internal.h - what the files of this room share; nobody else includes it. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_API_INTERNAL_H
+#define THINKWIRE_API_INTERNAL_H
+
+#include "api/api.h"
+
+#define JSON_HEADERS "content-type: application/json\r\ncache-control: no-store\r\n"
+#define API_CHECKS   4
+
+struct api {
+    struct loop *loop;
+    struct hub *hub;
+    struct bus *bus;
+    struct session_set *sessions;
+    struct api_options options;
+    struct counters *counters;
+    struct list waits; /* tasks.c: requests for tasks that are being loaded */
+    struct {
+        const char *what;
+        const char *(*trouble)(void *ctx);
+        void *ctx;
+    } checks[API_CHECKS];
+    size_t check_count;
+    uint64_t started_ms;
+};
+
+/* An exchange whose answer comes from a bus callback: the peer may go away first. */
+struct pending {
+    struct api *api;
+    struct http_exchange *x; /* NULL when the peer has gone */
+    struct buf body;
+};
+struct pending *pending_new(struct api *api, struct http_exchange *x);
+/* Answers with `body`, if anybody is there, and frees. */
+void pending_respond(struct pending *pending, unsigned status);
+void pending_error(struct pending *pending, unsigned status, const char *code,
+                   const char *message, const char *field);
+
+/* The site of a request in `site`; answers the exchange (false) when it is malformed. */
+bool api_site(struct api *api, struct http_exchange *x, struct buf *site);
+
+/* publish.c: POST /v1/tasks/{id}/events */
+void api_publish(struct api *api, struct http_exchange *x, const struct task_key *task);
+/* read.c */
+void api_read_task(struct api *api, struct http_exchange *x,
+                   const struct task_key *task);
+void api_list_tasks(struct api *api, struct http_exchange *x);
+void api_free_waits(struct api *api);
+
+#endif

@@ -1,0 +1,271 @@
+/* broker.c - wires the rooms. */
+/* SPDX-License-Identifier: MIT */
+#include "broker.h"
+
+#include "api/api.h"
+#include "base/diag.h"
+#include "bus/bus.h"
+#include "engine/sio.h"
+#include "session/session.h"
+#include "transport/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+/* Python clients refuse polling answers with more packets. */
+#define MAX_POLL_PACKETS 16
+#define MAX_NAMESPACES   64
+#define LOAD_TIMEOUT_MS  5000
+#define WS_MESSAGE_BYTES 65536
+
+struct broker {
+    const struct settings *settings;
+    struct loop *loop;
+    struct counters *counters;
+    struct hub *hub;
+    struct bus *bus;
+    struct bus_frappe *frappe; /* NULL: no such channel */
+    struct session_set *sessions;
+    struct sio_server *sio;
+    struct api *api;
+    struct server *server;
+};
+
+/* ---- rooms, from the ground up ---- */
+
+static void make_log(struct broker *broker)
+{
+    const struct settings *set = broker->settings;
+    struct hub_limits limits = {
+        .retain_events = set->retain_events,
+        .retain_bytes = set->retain_bytes,
+        .retain_text_bytes = set->retain_text_bytes,
+        .retain_total_bytes = set->retain_total_bytes,
+        .retain_finished_ms = set->retain_finished_ms,
+        .retain_room_ms = set->retain_room_ms,
+        .abandon_ms = set->abandon_ms,
+        .linger_ms = set->linger_ms,
+        .max_topics = set->max_tasks,
+    };
+
+    broker->hub = hub_new(broker->loop, &limits, broker->counters);
+}
+
+static bool make_bus(struct broker *broker, struct buf *error)
+{
+    const struct settings *set = broker->settings;
+    struct bus_limits limits = {
+        .retain_events = set->retain_events,
+        .retain_text_bytes = set->retain_text_bytes,
+        .retain_finished_ms = set->retain_finished_ms,
+        .abandon_ms = set->abandon_ms,
+        .stop_grace_ms = set->stop_grace_ms,
+    };
+
+    if (strcmp(set->bus, "memory") == 0)
+        broker->bus =
+            bus_memory_new(broker->loop, broker->hub, &limits, broker->counters);
+    else
+        broker->bus =
+            bus_redis_new(broker->loop, broker->hub, set->bus, set->redis_prefix,
+                          &limits, broker->counters, error);
+    return broker->bus != NULL;
+}
+
+static const char *frappe_trouble(void *ctx)
+{
+    return bus_frappe_trouble(ctx);
+}
+
+static bool make_frappe(struct broker *broker, struct buf *error)
+{
+    const struct settings *set = broker->settings;
+    const char *url = set->events_redis;
+
+    if (url[0] == '\0')
+        url = strcmp(set->bus, "memory") == 0 ? "none" : set->bus;
+    if (strcmp(url, "none") == 0)
+        return true;
+    broker->frappe = bus_frappe_new(broker->loop, broker->hub, url, set->events_channel,
+                                    broker->counters, error);
+    return broker->frappe != NULL;
+}
+
+static void stop_task(void *ctx, const struct task_key *task, uint64_t epoch,
+                      void (*done)(void *done_ctx, enum stop_status status),
+                      void *done_ctx)
+{
+    struct broker *broker = ctx;
+
+    broker->bus->ops->stop(broker->bus, task, epoch, done, done_ctx);
+}
+
+static void make_sessions(struct broker *broker)
+{
+    const struct settings *set = broker->settings;
+    struct session_services services = {stop_task, broker};
+    struct session_options options = {
+        .heartbeat_ms = set->heartbeat_ms,
+        .wait_unknown_ms = set->wait_unknown_ms,
+        .poll_wait_ms = set->poll_wait_ms,
+        .retry_ms = set->retry_ms,
+        .max_subscriptions = set->max_subscriptions,
+        .opaque_lag_bytes = set->opaque_lag_bytes,
+        .snapshot_total_bytes = set->snapshot_total_bytes,
+        .ws_message_bytes = WS_MESSAGE_BYTES,
+        .default_site = set->default_site,
+        .sites = &set->sites,
+    };
+
+    broker->sessions = session_set_new(broker->loop, broker->hub, &options, &services,
+                                       broker->counters);
+}
+
+static void make_engine(struct broker *broker)
+{
+    const struct settings *set = broker->settings;
+    struct sio_options options = {
+        .ping_interval_ms = set->ping_interval_ms,
+        .ping_timeout_ms = set->ping_timeout_ms,
+        .upgrade_timeout_ms = set->upgrade_timeout_ms,
+        .connect_timeout_ms = set->connect_timeout_ms,
+        .max_payload_bytes = set->max_payload_bytes,
+        .control_bytes = set->control_bytes,
+        .max_sessions = set->max_connections,
+        .allow_eio3 = set->eio3,
+        .missing_eio_is_3 = set->eio_default_3,
+        .max_namespaces = MAX_NAMESPACES,
+        .max_poll_packets = MAX_POLL_PACKETS,
+    };
+
+    broker->sio = sio_server_new(broker->loop, &options, &session_sio_app,
+                                 broker->sessions, broker->counters);
+}
+
+static void make_api(struct broker *broker)
+{
+    const struct settings *set = broker->settings;
+    struct api_options options = {
+        .default_site = set->default_site,
+        .publish_limit_bytes = set->publish_bytes,
+        .publish_limit_events = set->publish_events,
+        .load_timeout_ms = LOAD_TIMEOUT_MS,
+    };
+
+    broker->api = api_new(broker->loop, broker->hub, broker->bus, broker->sessions,
+                          &options, broker->counters);
+    if (broker->frappe != NULL)
+        api_add_check(broker->api, "frappe", frappe_trouble, broker->frappe);
+}
+
+static void register_routes(struct broker *broker)
+{
+    struct http_route routes[API_ROUTES];
+    size_t count = api_routes(broker->api, routes);
+    struct http_route http;
+    struct ws_route ws;
+
+    for (size_t i = 0; i < count; i++)
+        server_route(broker->server, &routes[i]);
+    session_ws_route(broker->sessions, &ws);
+    server_ws_route(broker->server, &ws);
+    /* The reference serves everything below the path; the bare form costs nothing. */
+    sio_server_routes(broker->sio, "/socket.io/", &http, &ws);
+    server_route(broker->server, &http);
+    server_ws_route(broker->server, &ws);
+    sio_server_routes(broker->sio, "/socket.io", &http, &ws);
+    server_route(broker->server, &http);
+    server_ws_route(broker->server, &ws);
+}
+
+static bool make_server(struct broker *broker, struct buf *error)
+{
+    const struct settings *set = broker->settings;
+    struct server_options options = {
+        .listen = &set->listen,
+        .origins = &set->origins,
+        .reflect_credentials = true,
+        .max_connections = set->max_connections,
+        .max_connections_per_ip = set->max_connections_per_ip,
+        .socket_unsent_bytes = set->socket_unsent_bytes,
+        .header_timeout_ms = set->header_timeout_ms,
+        .body_timeout_ms = set->body_timeout_ms,
+        .keepalive_timeout_ms = set->keepalive_ms,
+        .close_timeout_ms = set->close_timeout_ms,
+        .keepalive_requests = (unsigned)set->keepalive_requests,
+    };
+
+    broker->server = server_new(broker->loop, &options, broker->counters, error);
+    if (broker->server == NULL)
+        return false;
+    register_routes(broker);
+    return server_listen(broker->server, error);
+}
+
+/* ---- life ---- */
+
+struct broker *broker_new(const struct settings *settings, struct buf *error)
+{
+    struct broker *broker = calloc(1, sizeof(*broker));
+
+    if (broker == NULL)
+        abort();
+    broker->settings = settings;
+    broker->loop = loop_new();
+    broker->counters = counters_new();
+    make_log(broker);
+    if (!make_bus(broker, error) || !make_frappe(broker, error))
+        goto fail;
+    make_sessions(broker);
+    make_engine(broker);
+    make_api(broker);
+    if (!make_server(broker, error))
+        goto fail;
+    return broker;
+fail:
+    broker_free(broker);
+    return NULL;
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct broker *broker = ctx;
+
+    diag(DIAG_INFO, "broker stopping", DIAG_S("signal", strsignal(signum)));
+    server_stop_listening(broker->server);
+    loop_stop(broker->loop);
+}
+
+void broker_run(struct broker *broker)
+{
+    const char *address;
+
+    loop_on_signal(broker->loop, SIGINT, on_signal, broker);
+    loop_on_signal(broker->loop, SIGTERM, on_signal, broker);
+    for (size_t i = 0; (address = server_address(broker->server, i)) != NULL; i++)
+        diag(DIAG_INFO, "broker ready", DIAG_S("listen", address),
+             DIAG_S("bus", broker->bus->name), DIAG_S("version", THINKWIRE_VERSION));
+    loop_run(broker->loop);
+}
+
+/* In the reverse order of making: connections first, so that every pipe and exchange tells
+ * its owner before the owner's room goes. */
+void broker_free(struct broker *broker)
+{
+    if (broker->api != NULL)
+        api_free(broker->api);
+    if (broker->sio != NULL)
+        sio_server_free(broker->sio);
+    if (broker->server != NULL)
+        server_free(broker->server);
+    if (broker->sessions != NULL)
+        session_set_free(broker->sessions);
+    if (broker->frappe != NULL)
+        bus_frappe_free(broker->frappe);
+    if (broker->bus != NULL)
+        broker->bus->ops->free(broker->bus);
+    hub_free(broker->hub);
+    counters_free(broker->counters);
+    loop_free(broker->loop);
+    free(broker);
+}

@@ -1,0 +1,436 @@
+/* memory.c - the embedded bus: the hub itself is the truth. */
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "codec/json.h"
+
+#include <stdlib.h>
+
+/*
+ * The same answers as the scripts of redis/ give (redis/README.md holds the table). Within
+ * a run only one producer publishes and every event has one counter, so an event's counter
+ * is its seq: a repeat is recognised without a memory of its own.
+ */
+#define SWEEP_MS    1000
+#define EVENT_LIMIT 8192
+
+struct owned_run {
+    uint64_t epoch;
+    uint64_t touched_ms;
+    char *producer; /* "" = unleased */
+};
+
+struct bus_memory {
+    struct bus bus;
+    struct loop *loop;
+    struct hub *hub;
+    struct bus_limits limits;
+    struct map *runs; /* by topic key: site '/' task id */
+    struct timer sweep;
+    struct counter *published;
+    struct counter *refused;
+};
+
+static struct bus_memory *of(struct bus *bus)
+{
+    return LIST_ENTRY(bus, struct bus_memory, bus);
+}
+
+static struct slice run_key(struct buf *buf, struct slice site, struct slice task_id)
+{
+    buf_reset(buf);
+    buf_slice(buf, site);
+    buf_putc(buf, '/');
+    buf_slice(buf, task_id);
+    return buf_view(buf);
+}
+
+static void owned_free(struct owned_run *owned)
+{
+    free(owned->producer);
+    free(owned);
+}
+
+/* The record of the current run of `topic`, made anew when there is none for its epoch. */
+static struct owned_run *owned_run(struct bus_memory *mem, const struct topic *topic,
+                                   struct slice producer)
+{
+    uint64_t epoch = topic_run(topic)->epoch;
+    struct owned_run *owned;
+    struct buf buf;
+    struct slice key;
+
+    buf_init(&buf, 512);
+    key = run_key(&buf, topic_site(topic), topic_name(topic));
+    owned = map_get(mem->runs, key);
+    if (owned == NULL || owned->epoch != epoch) {
+        if (owned != NULL)
+            owned_free(owned);
+        owned = calloc(1, sizeof(*owned));
+        if (owned == NULL)
+            abort();
+        owned->epoch = epoch;
+        owned->producer =
+            strndup(producer.ptr == NULL ? "" : producer.ptr, producer.len);
+        if (owned->producer == NULL)
+            abort();
+        map_set(mem->runs, key, owned);
+    }
+    owned->touched_ms = loop_now_ms(mem->loop);
+    buf_release(&buf);
+    return owned;
+}
+
+static bool run_is_open(const struct topic *topic)
+{
+    const struct run *run = topic_run(topic);
+
+    return run->epoch != 0 && !run->is_local && !run_state_is_final(run->state);
+}
+
+/* ---- events of our own ---- */
+
+static void append_terminal(struct topic *topic, enum event_type type, const char *code,
+                            const char *message)
+{
+    const struct run *run = topic_run(topic);
+    struct topic_event event = {.id = {run->epoch, run->last_seq + 1, false},
+                                .type = type};
+    char stamp[CLOCK_ISO_SIZE];
+    struct buf body;
+
+    clock_iso(clock_wall_ms(), stamp);
+    buf_init(&body, EVENT_LIMIT);
+    buf_puts(&body, "{\"task_id\":");
+    json_quote(&body, topic_name(topic));
+    buf_printf(&body, ",\"type\":\"%s\"", event_type_name(type));
+    if (code != NULL)
+        buf_printf(&body, ",\"code\":\"%s\",\"message\":\"%s\"", code, message);
+    buf_printf(&body, ",\"timestamp\":\"%s\"}", stamp);
+    event.body = buf_view(&body);
+    topic_append(topic, &event);
+    buf_release(&body);
+}
+
+static void open_run(struct bus_memory *mem, struct topic *topic,
+                     const struct run_open_request *request)
+{
+    uint64_t now = clock_wall_ms();
+    uint64_t last = topic_run(topic)->is_local ? 0 : topic_run(topic)->epoch;
+    uint64_t epoch = now > last ? now : last + 1;
+
+    if (run_is_open(topic))
+        append_terminal(topic, EVENT_ERROR, "SUPERSEDED", "a newer run was opened");
+    topic_open_run(topic, epoch, request->state, now, request->keeps_text);
+    owned_run(mem, topic, request->producer);
+}
+
+/* ---- publishing ---- */
+
+static bool text_fits(const struct bus_memory *mem, const struct topic *topic,
+                      const struct event *event)
+{
+    const struct run *run = topic_run(topic);
+    const struct accumulated *acc =
+        event->type == EVENT_REASONING ? &run->reasoning : &run->text;
+
+    return !event->is_delta ||
+           acc->utf8.len + event->text.len <= mem->limits.retain_text_bytes;
+}
+
+static enum publish_status append(struct bus_memory *mem, struct topic *topic,
+                                  const struct event *event,
+                                  struct publish_result *result)
+{
+    const struct run *run = topic_run(topic);
+    struct topic_event appended = {
+        .id = {run->epoch, run->last_seq + 1, false},
+        .type = event->type,
+        .is_delta = event->is_delta,
+        .body = event->json,
+        .text = event->text,
+        .timestamp = event->timestamp,
+    };
+
+    if (!text_fits(mem, topic, event)) {
+        append_terminal(topic, EVENT_ERROR, "RUN_TOO_LARGE",
+                        "the accumulated text passed its bound");
+        return PUBLISH_TOO_LARGE;
+    }
+    if (!topic_append(topic, &appended))
+        return PUBLISH_REJECTED;
+    if (result->first.epoch == 0)
+        result->first = appended.id;
+    result->last = appended.id;
+    counter_add(mem->published, 1);
+    return PUBLISH_OK;
+}
+
+/* Who publishes without a producer joins an open unleased run, or opens one. */
+static enum publish_status publish_unleased(struct bus_memory *mem, struct topic *topic,
+                                            const struct publish_request *request,
+                                            struct publish_result *result)
+{
+    struct run_open_request open = {.task = request->task, .state = RUN_RUNNING};
+    enum publish_status status = PUBLISH_OK;
+
+    if (run_is_open(topic) &&
+        owned_run(mem, topic, (struct slice){0})->producer[0] != '\0')
+        return PUBLISH_FENCED;
+    for (size_t i = 0; i < request->count && status == PUBLISH_OK; i++) {
+        if (!run_is_open(topic))
+            open_run(mem, topic, &open);
+        status = append(mem, topic, &request->events[i], result);
+    }
+    return status;
+}
+
+static enum publish_status publish_owned(struct bus_memory *mem, struct topic *topic,
+                                         const struct publish_request *request,
+                                         struct publish_result *result)
+{
+    const struct run *run = topic_run(topic);
+    enum publish_status status = PUBLISH_OK;
+
+    result->expected_counter = run->last_seq + 1;
+    if (run->epoch == 0 || run->is_local || run->epoch < request->epoch)
+        return PUBLISH_UNKNOWN_RUN;
+    if (run->epoch != request->epoch ||
+        !slice_is(request->producer,
+                  owned_run(mem, topic, (struct slice){0})->producer))
+        return PUBLISH_FENCED;
+    if (request->counter > result->expected_counter)
+        return PUBLISH_GAP;
+    for (size_t i = 0; i < request->count && status == PUBLISH_OK; i++) {
+        uint64_t counter = request->counter + i;
+        struct event_id id = {run->epoch, counter, false};
+        if (counter <= run->last_seq) {
+            if (result->first.epoch == 0)
+                result->first = id;
+            result->last = id;
+        } else if (run_state_is_final(run->state)) {
+            status = PUBLISH_ENDED;
+        } else {
+            status = append(mem, topic, &request->events[i], result);
+        }
+    }
+    result->expected_counter = run->last_seq + 1;
+    return status;
+}
+
+static void memory_publish(struct bus *bus, const struct publish_request *request,
+                           void (*done)(void *ctx, const struct publish_result *result),
+                           void *ctx)
+{
+    struct bus_memory *mem = of(bus);
+    struct publish_result result = {.status = PUBLISH_REJECTED};
+    struct topic *topic =
+        hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+
+    if (topic == NULL)
+        result.detail = "too many tasks";
+    else if (request->producer.len == 0)
+        result.status = publish_unleased(mem, topic, request, &result);
+    else
+        result.status = publish_owned(mem, topic, request, &result);
+    if (result.status != PUBLISH_OK)
+        counter_add(mem->refused, 1);
+    done(ctx, &result);
+}
+
+static void memory_open(struct bus *bus, const struct run_open_request *request,
+                        void (*done)(void *ctx, enum publish_status status,
+                                     uint64_t epoch),
+                        void *ctx)
+{
+    struct bus_memory *mem = of(bus);
+    struct topic *topic =
+        hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+
+    if (topic == NULL) {
+        done(ctx, PUBLISH_REJECTED, 0);
+        return;
+    }
+    open_run(mem, topic, request);
+    done(ctx, PUBLISH_OK, topic_run(topic)->epoch);
+}
+
+/* ---- stop, erase, list ---- */
+
+static enum stop_status stop_topic(struct topic *topic, uint64_t epoch)
+{
+    if (topic == NULL || topic_run(topic)->state == RUN_UNKNOWN)
+        return STOP_UNKNOWN_TASK;
+    if (epoch != 0 && epoch != topic_run(topic)->epoch)
+        return STOP_STALE_EPOCH;
+    if (!run_is_open(topic))
+        return STOP_ALREADY_FINISHED;
+    append_terminal(topic, EVENT_STOPPED, NULL, NULL);
+    return STOP_NO_PRODUCER;
+}
+
+static void memory_stop(struct bus *bus, const struct task_key *task, uint64_t epoch,
+                        void (*done)(void *ctx, enum stop_status status), void *ctx)
+{
+    struct bus_memory *mem = of(bus);
+
+    done(ctx,
+         stop_topic(hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id), epoch));
+}
+
+static void memory_erase(struct bus *bus, const struct task_key *task,
+                         void (*done)(void *ctx, bool ok), void *ctx)
+{
+    struct bus_memory *mem = of(bus);
+    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
+
+    if (topic != NULL)
+        topic_erase(topic);
+    done(ctx, true);
+}
+
+struct listing {
+    struct slice site;
+    const struct topic **topics;
+    size_t count;
+    size_t cap;
+};
+
+static bool collect(struct topic *topic, void *ctx)
+{
+    struct listing *listing = ctx;
+
+    if (topic_kind(topic) != TOPIC_TASK || topic_run(topic)->state == RUN_UNKNOWN ||
+        !slice_equal(topic_site(topic), listing->site))
+        return true;
+    if (listing->count == listing->cap) {
+        listing->cap = listing->cap == 0 ? 64 : listing->cap * 2;
+        listing->topics =
+            realloc(listing->topics, listing->cap * sizeof(*listing->topics));
+        if (listing->topics == NULL)
+            abort();
+    }
+    listing->topics[listing->count++] = topic;
+    return true;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct run *left = topic_run(*(const struct topic *const *)a);
+    const struct run *right = topic_run(*(const struct topic *const *)b);
+
+    return (left->started_ms < right->started_ms) -
+           (left->started_ms > right->started_ms);
+}
+
+static void memory_list(struct bus *bus, struct slice site, size_t limit,
+                        void (*each)(void *ctx, const struct bus_task *task),
+                        void (*done)(void *ctx, bool ok), void *ctx)
+{
+    struct bus_memory *mem = of(bus);
+    struct listing listing = {.site = site};
+
+    hub_each(mem->hub, collect, &listing);
+    if (listing.count > 1)
+        qsort(listing.topics, listing.count, sizeof(*listing.topics), newest_first);
+    for (size_t i = 0; i < listing.count && i < limit; i++) {
+        const struct topic *topic = listing.topics[i];
+        const struct run *run = topic_run(topic);
+        struct bus_task task = {
+            .task = {topic_site(topic), topic_name(topic)},
+            .state = run->state,
+            .last = topic_last_id(topic),
+            .started_ms = run->started_ms,
+            .finished_ms = run->finished_ms,
+        };
+        each(ctx, &task);
+    }
+    free(listing.topics);
+    done(ctx, true);
+}
+
+static const char *memory_trouble(struct bus *bus)
+{
+    (void)bus;
+    return NULL;
+}
+
+/* ---- runs nobody ends ---- */
+
+static bool sweep_run(struct slice key, void *value, void *ctx)
+{
+    struct bus_memory *mem = ctx;
+    struct owned_run *owned = value;
+    const char *slash = memchr(key.ptr, '/', key.len);
+    struct slice site = {key.ptr, (size_t)(slash - key.ptr)};
+    struct slice task_id = {slash + 1, key.len - site.len - 1};
+    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, site, task_id);
+
+    if (topic == NULL || topic_run(topic)->epoch != owned->epoch ||
+        !run_is_open(topic)) {
+        map_remove(mem->runs, key);
+        owned_free(owned);
+        return true;
+    }
+    if (loop_now_ms(mem->loop) - owned->touched_ms >= mem->limits.abandon_ms)
+        append_terminal(topic, EVENT_ERROR, "ABANDONED", "no event came for too long");
+    return true;
+}
+
+static void sweep_fire(struct timer *timer)
+{
+    struct bus_memory *mem = LIST_ENTRY(timer, struct bus_memory, sweep);
+
+    map_each(mem->runs, sweep_run, mem);
+}
+
+static bool free_run(struct slice key, void *value, void *ctx)
+{
+    (void)key;
+    (void)ctx;
+    owned_free(value);
+    return true;
+}
+
+static void memory_free(struct bus *bus)
+{
+    struct bus_memory *mem = of(bus);
+
+    timer_release(&mem->sweep);
+    map_each(mem->runs, free_run, NULL);
+    map_free(mem->runs);
+    free(mem);
+}
+
+static const struct bus_ops MEMORY_OPS = {
+    .publish = memory_publish,
+    .open = memory_open,
+    .stop = memory_stop,
+    .erase = memory_erase,
+    .list = memory_list,
+    .trouble = memory_trouble,
+    .free = memory_free,
+};
+
+struct bus *bus_memory_new(struct loop *loop, struct hub *hub,
+                           const struct bus_limits *limits, struct counters *counters)
+{
+    struct bus_memory *mem = calloc(1, sizeof(*mem));
+
+    if (mem == NULL)
+        abort();
+    mem->bus.ops = &MEMORY_OPS;
+    mem->bus.name = "memory";
+    mem->loop = loop;
+    mem->hub = hub;
+    mem->limits = *limits;
+    mem->runs = map_new();
+    timer_init(&mem->sweep, loop, sweep_fire);
+    timer_start(&mem->sweep, SWEEP_MS, SWEEP_MS);
+    mem->published = counters_add(counters, COUNTER_TOTAL, "published_total", NULL,
+                                  "Events published through this broker");
+    mem->refused = counters_add(counters, COUNTER_TOTAL, "publish_refused_total", NULL,
+                                "Publish requests refused");
+    return &mem->bus;
+}

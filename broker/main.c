@@ -1,0 +1,65 @@
+/* main.c - argv and exit codes of thinkwired. */
+/* SPDX-License-Identifier: MIT */
+#include "base/diag.h"
+#include "broker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ERROR_LIMIT 4096
+
+static int complain(struct buf *error)
+{
+    fprintf(stderr, "thinkwired: %s\n", buf_text(error));
+    return EXIT_FAILURE;
+}
+
+static int serve(const struct settings *settings, struct buf *error)
+{
+    struct broker *broker;
+
+    if (!settings_check(settings, error))
+        return complain(error);
+    diag_setup((enum diag_level)settings->log_level,
+               (enum diag_format)settings->log_format);
+    broker = broker_new(settings, error);
+    if (broker == NULL)
+        return complain(error);
+    broker_run(broker);
+    broker_free(broker);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {0};
+    struct config_request request = {
+        .program = "thinkwired",
+        .version = THINKWIRE_VERSION,
+        .intro = SETTINGS_INTRO,
+        .rows = SETTINGS_ROWS,
+        .row_count = SETTINGS_COUNT,
+        .argc = argc - 1,
+        .argv = argv + 1,
+    };
+    struct buf error;
+    int status = EXIT_SUCCESS;
+
+    /* A peer that goes away is told by write(), not by a signal. */
+    signal(SIGPIPE, SIG_IGN);
+    buf_init(&error, ERROR_LIMIT);
+    switch (config_load(&request, &settings, &error)) {
+    case CONFIG_RUN:
+        status = serve(&settings, &error);
+        break;
+    case CONFIG_DONE:
+        break;
+    case CONFIG_FAILED:
+        status = complain(&error);
+        break;
+    }
+    config_release(SETTINGS_ROWS, SETTINGS_COUNT, &settings);
+    buf_release(&error);
+    return status;
+}

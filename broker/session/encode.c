@@ -1,0 +1,201 @@
+/* encode.c - entries, merged events and notes in each dialect and framing. */
+/* SPDX-License-Identifier: MIT */
+#include "codec/eio.h"
+#include "codec/json.h"
+#include "codec/sse.h"
+#include "codec/ws.h"
+#include "session/internal.h"
+
+#define PIECE_LIMIT (8 * EVENT_MAX_BYTES)
+/* A snapshot is one event: accumulated text, escaped. */
+#define SNAPSHOT_LIMIT ((size_t)1 << 30)
+
+uint32_t format_key(struct format format)
+{
+    return (uint32_t)format.dialect | (uint32_t)format.framing << 8 |
+           (format.is_site_nsp ? 1U << 16 : 0);
+}
+
+static struct format format_of_key(uint32_t key)
+{
+    return (struct format){(enum dialect)(key & 0xff), (enum framing)(key >> 8 & 0xff),
+                           (key >> 16 & 1) != 0};
+}
+
+/* ---- wrapping a named piece ---- */
+
+static void wrap_ws(struct buf *out, const struct piece *piece)
+{
+    struct buf text;
+
+    buf_init(&text, SNAPSHOT_LIMIT);
+    if (piece->is_note) {
+        /* Notes are objects of ours: {"op":name, + the object's members. */
+        buf_puts(&text, "{\"op\":\"");
+        buf_slice(&text, piece->name);
+        buf_puts(&text, piece->data.len > 2 ? "\"," : "\"");
+        buf_append(&text, piece->data.ptr + 1, piece->data.len - 1);
+    } else {
+        buf_puts(&text, "{\"op\":\"event\",\"event\":");
+        json_quote(&text, piece->name);
+        buf_puts(&text, ",\"data\":");
+        buf_slice(&text, piece->data);
+        buf_putc(&text, '}');
+    }
+    ws_frame(out, WS_TEXT, buf_view(&text));
+    buf_release(&text);
+}
+
+static bool is_field_safe(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] < 0x20)
+            return false;
+    return true;
+}
+
+static void wrap_sse(struct buf *out, struct format format, const struct piece *piece)
+{
+    size_t start = out->len;
+    /* A name with a line end cannot stand in an `event:` field: Frappe's names are free. */
+    struct slice name = is_field_safe(piece->name) ? piece->name : slice_of("unnamed");
+
+    sse_event(out, name, piece->id, piece->data);
+    if (format.framing == FRAMING_CHUNKED)
+        chunk_wrap(out, start);
+}
+
+static void wrap_sio(struct buf *out, struct slice site, struct format format,
+                     const struct piece *piece)
+{
+    int revision = format.framing == FRAMING_EIO3 ? 3 : 4;
+    struct buf text;
+
+    buf_init(&text, SNAPSHOT_LIMIT);
+    buf_putc(&text, '2');
+    if (format.is_site_nsp) {
+        buf_putc(&text, '/');
+        buf_slice(&text, site);
+        buf_putc(&text, ',');
+    }
+    buf_putc(&text, '[');
+    json_quote(&text, piece->name);
+    buf_putc(&text, ',');
+    buf_slice(&text, piece->data);
+    buf_putc(&text, ']');
+    /* `start` 0: the first packet of these shared bytes has no separator; who joins them
+     * behind others adds it. */
+    eio_encode(out, format.framing, revision, 0,
+               &(struct eio_packet){.type = EIO_MESSAGE, .data = buf_view(&text)});
+    buf_release(&text);
+}
+
+static void wrap_poll(struct buf *out, const struct piece *piece)
+{
+    if (out->len > 0)
+        buf_putc(out, ',');
+    buf_slice(out, piece->data);
+}
+
+void encode_piece(struct buf *out, struct slice site, struct format format,
+                  const struct piece *piece)
+{
+    switch (format.dialect) {
+    case DIALECT_WS:
+        wrap_ws(out, piece);
+        return;
+    case DIALECT_SSE:
+    case DIALECT_SSE_MULTI:
+        wrap_sse(out, format, piece);
+        return;
+    case DIALECT_SIO_STRING:
+    case DIALECT_SIO_OBJECT:
+        wrap_sio(out, site, format, piece);
+        return;
+    case DIALECT_POLL:
+        wrap_poll(out, piece);
+        return;
+    }
+}
+
+/* ---- entries ---- */
+
+/* The body with "id" as its first member, where the body is an object that has none. */
+static void put_with_id(struct buf *data, const struct entry *entry, struct slice id)
+{
+    struct json_member member;
+    bool is_object = entry->body.len >= 2 && entry->body.ptr[0] == '{';
+
+    if (!is_object || (entry->is_opaque && json_get(entry->body, "id", &member))) {
+        buf_slice(data, entry->body);
+        return;
+    }
+    buf_puts(data, "{\"id\":\"");
+    buf_slice(data, id);
+    buf_puts(data, entry->body.len > 2 ? "\"," : "\"");
+    buf_append(data, entry->body.ptr + 1, entry->body.len - 1);
+}
+
+void encode_event(struct buf *out, const struct topic *topic, const struct entry *entry,
+                  struct format format, struct slice sse_id)
+{
+    char id_text[EVENT_ID_SIZE];
+    struct slice id = {id_text, event_id_format(entry->id, id_text)};
+    struct piece piece = {.name = entry->name, .data = entry->body, .id = sse_id};
+    struct buf data;
+
+    buf_init(&data, PIECE_LIMIT);
+    if (format.dialect != DIALECT_SIO_STRING) {
+        put_with_id(&data, entry, id);
+        piece.data = buf_view(&data);
+    }
+    if (format.dialect == DIALECT_SSE)
+        piece.id = id;
+    encode_piece(out, topic_site(topic), format, &piece);
+    buf_release(&data);
+}
+
+void encode_entry(struct buf *out, const struct topic *topic, const struct entry *entry,
+                  uint32_t key)
+{
+    encode_event(out, topic, entry, format_of_key(key), (struct slice){0});
+}
+
+void encode_merged(struct buf *out, const struct merged *merged, struct slice sse_id,
+                   struct format format)
+{
+    char id_text[EVENT_ID_SIZE];
+    struct slice id = {id_text, event_id_format(merged->id, id_text)};
+    struct piece piece = {.name = slice_of("ai_progress")};
+    struct buf data;
+
+    buf_init(&data, SNAPSHOT_LIMIT);
+    buf_putc(&data, '{');
+    if (id.len > 0) {
+        buf_puts(&data, "\"id\":\"");
+        buf_slice(&data, id);
+        buf_puts(&data, "\",");
+    }
+    buf_puts(&data, "\"task_id\":");
+    json_quote(&data, topic_name(merged->topic));
+    buf_puts(&data, ",\"type\":\"");
+    buf_puts(&data, event_type_name(merged->type));
+    buf_puts(&data, "\",\"text\":\"");
+    buf_slice(&data, merged->raw_text);
+    buf_puts(&data, "\",\"partial\":true");
+    if (merged->timestamp.len > 0) {
+        buf_puts(&data, ",\"timestamp\":\"");
+        buf_slice(&data, merged->timestamp);
+        buf_putc(&data, '"');
+    }
+    buf_puts(&data, ",\"merged\":");
+    buf_u64(&data, merged->count);
+    buf_putc(&data, '}');
+    piece.data = buf_view(&data);
+    if (format.dialect == DIALECT_SSE)
+        piece.id = id;
+    if (format.dialect == DIALECT_SSE_MULTI)
+        piece.id = sse_id;
+    encode_piece(out, topic_site(merged->topic), format, &piece);
+    buf_release(&data);
+}

@@ -1,0 +1,245 @@
+/* internal.h - what the files of this room share; nobody else includes it. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_SESSION_INTERNAL_H
+#define THINKWIRE_SESSION_INTERNAL_H
+
+#include "session/session.h"
+
+struct session;
+struct stop_call;
+struct subscription;
+struct snapshot;
+
+/* ---- how a session's kind writes (encode.c) ---- */
+
+enum dialect {
+    DIALECT_WS,         /* {"op":"event",..} */
+    DIALECT_SSE,        /* event: / id: / data: */
+    DIALECT_SSE_MULTI,  /* likewise; the id line is a cursor over all tasks */
+    DIALECT_SIO_STRING, /* exactly as published */
+    DIALECT_SIO_OBJECT, /* with id */
+    DIALECT_POLL        /* elements of a JSON array */
+};
+
+/* Everything that decides the bytes of an event, packed into the key of a shared burst. */
+struct format {
+    enum dialect dialect;
+    enum framing framing;
+    bool is_site_nsp; /* Socket.IO: namespace "/<site>" instead of "/" */
+};
+uint32_t format_key(struct format format);
+/* `sse_id` is the id line of multi-task streams, empty elsewhere. */
+void encode_event(struct buf *out, const struct topic *topic, const struct entry *entry,
+                  struct format format, struct slice sse_id);
+/* The same as an entry_encoder, for shared bursts. */
+void encode_entry(struct buf *out, const struct topic *topic, const struct entry *entry,
+                  uint32_t key);
+/* A named piece of data in the session's dialect: an event that is no entry (merged, a
+ * snapshot), or a note such as `resync`. `id` may be empty. */
+struct piece {
+    struct slice name;
+    struct slice data; /* JSON */
+    struct slice id;   /* SSE id line */
+    bool is_note;      /* /ws: {"op":name,...data} */
+};
+void encode_piece(struct buf *out, struct slice site, struct format format,
+                  const struct piece *piece);
+/* {"id","task_id","type","text":<raw parts>,"partial":true,"timestamp","merged"} */
+struct merged {
+    const struct topic *topic;
+    enum event_type type;
+    struct slice raw_text; /* escaped */
+    struct event_id id;    /* epoch 0: no id is told */
+    struct slice timestamp;
+    uint64_t count;
+};
+void encode_merged(struct buf *out, const struct merged *merged, struct slice sse_id,
+                   struct format format);
+
+/* ---- snapshots (snapshot.c) ---- */
+
+/* Accumulated reasoning and text of a run, encoded once and shared while its head stays.
+ * Counted against snapshot_total_bytes until its last user lets go. NULL: the bound is
+ * reached, try again when another is released. An empty snapshot has len 0. */
+struct snapshot {
+    struct bytes *bytes;
+    unsigned users;
+    unsigned pieces; /* Engine.IO packets inside */
+    bool is_current;
+    const struct topic *topic;
+    uint32_t generation;
+    struct event_id id;
+    uint32_t key;
+    struct list node;
+};
+struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
+                               struct format format);
+void snapshot_release(struct session_set *set, struct snapshot *snapshot);
+
+/* ---- sessions (session.c) ---- */
+
+enum stage {
+    STAGE_JOINING,  /* the topic is not loaded yet */
+    STAGE_SNAPSHOT, /* `subscribed` or `resync` was sent, a snapshot is owed */
+    STAGE_LIVE
+};
+enum join_from { FROM_SNAPSHOT, FROM_START, FROM_NOW };
+
+struct subscription {
+    struct reader reader;
+    struct list node; /* in session->subs */
+    struct list wait; /* in set->waiting, until deadline_ms */
+    struct session *session;
+    uint64_t deadline_ms;
+    struct event_id since; /* epoch 0 = none */
+    uint32_t generation;
+    uint8_t stage;
+    uint8_t from;
+    bool has_since;
+    bool is_native;  /* false: string form, opaque and from now on */
+    bool owes_reply; /* `subscribed` was not told yet */
+    bool is_waiting_unknown;
+    char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
+};
+
+struct session_ops {
+    /* As sio_window() / sio_send_shared(). */
+    bool (*window)(struct session *session, struct sio_window *window);
+    bool (*send)(struct session *session, struct bytes *bytes, unsigned packets);
+    void (*subscribed)(struct subscription *sub, struct slice state);
+    void (*resync)(struct subscription *sub, struct slice data);
+    /* A snapshot is about to be sent: what must follow it may be noted. May be NULL. */
+    void (*after_snapshot)(struct subscription *sub);
+    /* The subscription is removed right after. */
+    void (*failed)(struct subscription *sub, const char *code, const char *message);
+    /* Multi-task streams: the cursor over all tasks, told as id line. Else NULL. */
+    void (*cursor)(struct session *session, struct buf *out);
+    /* How a stop that this session asked for went. */
+    void (*stopped)(struct session *session, const struct stop_call *call,
+                    enum stop_status status);
+    /* Nothing is owed now; streams look whether they are done. */
+    void (*level)(struct session *session);
+    /* The reader is past its bound and must go. */
+    void (*cut)(struct session *session, const char *reason);
+    /* Frees a buried session. */
+    void (*free)(struct session *session);
+};
+
+/* A stop that was asked for and is not answered yet. */
+struct stop_call {
+    struct session *session; /* NULL when the asker has gone */
+    struct list node;        /* in session->stops */
+    char *task_id;
+    char *ack;
+};
+
+struct session {
+    const struct session_ops *ops;
+    struct session_set *set;
+    struct list ready; /* in set->ready */
+    struct list subs;
+    unsigned sub_count;
+    struct snapshot *held; /* being sent; let go when the sink drains */
+    struct list starved;   /* in set->starved: waits for snapshot bytes */
+    struct list stops;
+    uint8_t dialect;
+    bool is_site_nsp;
+    bool was_blocked; /* the sink was full since the session was last level */
+    bool is_dead;     /* cut or ended: sends nothing more */
+};
+
+struct session_set {
+    struct loop *loop;
+    struct hub *hub;
+    struct session_options options;
+    struct session_services services;
+    struct list ready;
+    struct list waiting; /* subscriptions by deadline */
+    struct timer wait_timer;
+    struct list starved;
+    struct list snapshots; /* current ones, newest last */
+    size_t snapshot_bytes;
+    struct list streams; /* sse.c: by next heartbeat */
+    struct list sockets; /* ws.c: by next heartbeat */
+    struct timer heartbeat;
+    struct turn_task flush;
+    struct list graves;          /* buried sessions, linked by `ready` */
+    struct counter *sessions[6]; /* by dialect */
+    struct counter *delivered;
+    struct counter *merged;
+    struct counter *resyncs;
+    struct counter *snapshots_sent;
+    struct counter *cut_opaque;
+    struct counter *starved_total;
+    struct counter *bad_requests;
+};
+
+void session_init(struct session *session, struct session_set *set,
+                  const struct session_ops *ops, enum dialect dialect);
+/* Drops all subscriptions and sends nothing more; freed by ops->free at the end of a turn,
+ * so it may be called from inside any slot. */
+void session_bury(struct session *session);
+/* The pump will visit it at the end of this turn. */
+void session_mark(struct session *session);
+/* The sink has room again. */
+void session_drained(struct session *session);
+void session_pump(struct session *session);
+struct format subscription_format(const struct subscription *sub, enum framing framing);
+/* Asks the bus to stop a run; answered through ops->stopped unless the session goes first.
+ * `ack` may be NULL. */
+void session_stop(struct session *session, const struct task_key *task, uint64_t epoch,
+                  struct slice ack);
+
+/* Adds a subscription that begins to join; NULL when the topic bound is reached. */
+struct subscription *subscription_add(struct session *session, struct topic *topic);
+struct subscription *subscription_find(const struct session *session,
+                                       const struct topic *topic);
+void subscription_remove(struct subscription *sub);
+/* The deadline passes in `ms` unless subscription_unwait() comes first. */
+void subscription_wait(struct subscription *sub, uint64_t ms);
+void subscription_unwait(struct subscription *sub);
+/* Fires for the set's wait_timer. */
+void subscription_timeouts(struct timer *timer);
+/* All runs it reads have ended and everything was sent. */
+bool session_is_finished(const struct session *session);
+
+/* ---- joining (join.c) ---- */
+
+/* One step of a subscription that is not live: true when it did something. */
+bool join_step(struct subscription *sub, const struct sio_window *window);
+/* A string-form subscription is live at once; its reply waits for the topic to load. True
+ * when it was told. */
+bool join_reply_string(struct subscription *sub);
+/* A live native subscription lost its place. */
+void join_resync(struct subscription *sub, const char *reason);
+/* Parses `since` and `from` of a join; false with the field at fault. */
+bool join_parse(struct subscription *sub, struct slice since, struct slice from,
+                const char **field);
+void join_timeout(struct subscription *sub);
+
+/* ---- asking (request.c): shared by the kinds ---- */
+
+/* What a client names when it subscribes: a JSON object {task_id, since?, from?, epoch?}.
+ * Texts are decoded; `field` names what is wrong. */
+struct task_request {
+    struct buf task_id;
+    struct buf since;
+    struct buf from;
+    uint64_t epoch;
+};
+void task_request_init(struct task_request *request);
+void task_request_release(struct task_request *request);
+bool task_request_parse(struct task_request *request, struct slice object,
+                        const char **field);
+/* {"ok":false,"error":{..}} parts. */
+void write_error(struct buf *out, const char *code, const char *message,
+                 const char *field);
+
+/* The site of a request: ?site= if given, else the default. False when it is malformed. */
+bool session_site(const struct session_set *set, struct slice query, struct buf *site);
+
+/* sse.c, ws.c: called by the set's heartbeat timer. */
+void stream_heartbeat(struct session_set *set, uint64_t now);
+void socket_heartbeat(struct session_set *set, uint64_t now);
+
+#endif

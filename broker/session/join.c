@@ -1,0 +1,277 @@
+/* join.c - how a subscription begins, and begins again: `subscribed`, snapshot, live. */
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "codec/json.h"
+#include "session/internal.h"
+
+/*
+ *   JOINING --topic loaded, `subscribed` told--> SNAPSHOT --sent--> LIVE
+ *      |                                            ^                |
+ *      +--since / start / now: a place is known--> LIVE --lost, `resync` told
+ */
+
+static void put_ms(struct buf *out, const char *name, uint64_t ms)
+{
+    buf_printf(out, ",\"%s\":", name);
+    if (ms == 0)
+        buf_puts(out, "null");
+    else
+        buf_u64(out, ms);
+}
+
+void session_write_state(struct buf *out, const struct topic *topic, uint64_t replayed)
+{
+    const struct run *run = topic_run(topic);
+    bool is_thinking = run->state == RUN_QUEUED || run->state == RUN_RUNNING;
+    char id[EVENT_ID_SIZE];
+
+    if (run->text_started_ms != 0)
+        is_thinking = false;
+    event_id_format(topic_last_id(topic), id);
+    buf_puts(out, "\"task_id\":");
+    json_quote(out, topic_name(topic));
+    buf_printf(out, ",\"state\":\"%s\",\"id\":", run_state_name(run->state));
+    if (run->epoch == 0)
+        buf_puts(out, "null");
+    else
+        buf_printf(out, "\"%s\"", id);
+    put_ms(out, "started_at", run->started_ms);
+    put_ms(out, "thinking_since", is_thinking ? run->started_ms : 0);
+    put_ms(out, "now", clock_wall_ms());
+    buf_puts(out, ",\"replayed\":");
+    buf_u64(out, replayed);
+}
+
+/* A run whose events may not be merged is told again as it was. */
+static bool is_opaque_run(const struct topic *topic)
+{
+    return topic_run(topic)->is_local;
+}
+
+static uint64_t first_retained(const struct topic *topic)
+{
+    uint64_t first = topic_run(topic)->first_pos;
+
+    return first > topic_base(topic) ? first : topic_base(topic);
+}
+
+/* Where live goes on behind a snapshot: the head, but the terminal event is told whole. */
+static uint64_t after_snapshot(const struct topic *topic)
+{
+    uint64_t head = topic_next(topic);
+    const struct entry *last = topic_entry(topic, head - 1);
+
+    if (last != NULL && event_type_is_terminal(last->type))
+        return head - 1;
+    return head;
+}
+
+static bool has_snapshot(const struct topic *topic)
+{
+    const struct run *run = topic_run(topic);
+
+    return !is_opaque_run(topic) && run->reasoning.merged + run->text.merged > 0;
+}
+
+static void tell_subscribed(struct subscription *sub, uint64_t replayed)
+{
+    struct buf state;
+
+    buf_init(&state, 2048);
+    session_write_state(&state, sub->reader.topic, replayed);
+    sub->owes_reply = false;
+    sub->session->ops->subscribed(sub, buf_view(&state));
+    buf_release(&state);
+}
+
+static void tell_resync(struct subscription *sub, const char *reason)
+{
+    struct buf data;
+
+    buf_init(&data, 1024);
+    buf_puts(&data, "{\"task_id\":");
+    json_quote(&data, topic_name(sub->reader.topic));
+    buf_printf(&data, ",\"reason\":\"%s\"}", reason);
+    counter_add(sub->session->set->resyncs, 1);
+    sub->session->ops->resync(sub, buf_view(&data));
+    buf_release(&data);
+}
+
+/* A place for a subscription that starts from what is retained. */
+static void enter(struct subscription *sub)
+{
+    struct topic *topic = sub->reader.topic;
+
+    sub->generation = topic_generation(topic);
+    if (has_snapshot(topic)) {
+        sub->stage = STAGE_SNAPSHOT;
+        return;
+    }
+    sub->reader.pos =
+        is_opaque_run(topic) ? first_retained(topic) : after_snapshot(topic);
+    sub->stage = STAGE_LIVE;
+}
+
+void join_resync(struct subscription *sub, const char *reason)
+{
+    tell_resync(sub, reason);
+    enter(sub);
+}
+
+static void wait_for_unknown(struct subscription *sub)
+{
+    if (topic_run(sub->reader.topic)->state != RUN_UNKNOWN || !sub->is_native) {
+        subscription_unwait(sub);
+        return;
+    }
+    sub->is_waiting_unknown = true;
+    subscription_wait(sub, sub->session->set->options.wait_unknown_ms);
+}
+
+static void fail(struct subscription *sub, const char *code, const char *message)
+{
+    counter_add(sub->session->set->bad_requests, 1);
+    sub->session->ops->failed(sub, code, message);
+    subscription_remove(sub);
+}
+
+static void join_at(struct subscription *sub, uint64_t pos)
+{
+    uint64_t head = topic_next(sub->reader.topic);
+
+    sub->reader.pos = pos;
+    sub->stage = STAGE_LIVE;
+    tell_subscribed(sub, head - pos);
+}
+
+/* How many events a joiner is about to get before live ones. */
+static uint64_t owed_after_enter(const struct subscription *sub)
+{
+    const struct topic *topic = sub->reader.topic;
+    const struct run *run = topic_run(topic);
+
+    if (sub->stage == STAGE_LIVE)
+        return topic_next(topic) - sub->reader.pos;
+    return (run->reasoning.merged > 0 ? 1U : 0U) + (run->text.merged > 0 ? 1U : 0U) +
+           (topic_next(topic) - after_snapshot(topic));
+}
+
+static void join_native(struct subscription *sub)
+{
+    struct topic *topic = sub->reader.topic;
+    uint64_t pos = sub->has_since ? topic_after(topic, sub->since) : 0;
+    bool is_known = topic_run(topic)->state != RUN_UNKNOWN;
+
+    sub->generation = topic_generation(topic);
+    if (pos != 0) {
+        join_at(sub, pos);
+    } else if (sub->from == FROM_NOW && !sub->has_since) {
+        join_at(sub, topic_next(topic));
+    } else if (sub->from == FROM_START && !sub->has_since) {
+        join_at(sub, is_known ? first_retained(topic) : topic_next(topic));
+    } else {
+        enter(sub);
+        tell_subscribed(sub, owed_after_enter(sub));
+        if (sub->has_since)
+            tell_resync(sub, "unknown_id");
+    }
+}
+
+static bool send_snapshot(struct subscription *sub, const struct sio_window *window)
+{
+    struct session *session = sub->session;
+    struct topic *topic = sub->reader.topic;
+    struct snapshot *snapshot;
+
+    /* The data went away between telling and sending: there is another snapshot, or none. */
+    if (!has_snapshot(topic)) {
+        enter(sub);
+        return true;
+    }
+    /* One at a time: the one being sent is let go when the sink has drained. */
+    if (session->held != NULL)
+        return false;
+    snapshot =
+        snapshot_take(session->set, topic, subscription_format(sub, window->framing));
+    if (snapshot == NULL) {
+        list_remove(&session->starved);
+        list_push_back(&session->set->starved, &session->starved);
+        return false;
+    }
+    sub->generation = topic_generation(topic);
+    sub->reader.pos = after_snapshot(topic);
+    sub->stage = STAGE_LIVE;
+    session->held = snapshot;
+    counter_add(session->set->snapshots_sent, 1);
+    if (session->ops->after_snapshot != NULL)
+        session->ops->after_snapshot(sub);
+    if (session->ops->send(session, snapshot->bytes, snapshot->pieces) &&
+        session->held != NULL) {
+        snapshot_release(session->set, session->held);
+        session->held = NULL;
+    }
+    return true;
+}
+
+bool join_step(struct subscription *sub, const struct sio_window *window)
+{
+    struct topic *topic = sub->reader.topic;
+
+    if (sub->stage == STAGE_SNAPSHOT)
+        return send_snapshot(sub, window);
+    if (topic_phase(topic) != TOPIC_READY)
+        return false;
+    if (topic_was_erased(topic)) {
+        fail(sub, "GONE", "the task has expired or was erased");
+        return true;
+    }
+    wait_for_unknown(sub);
+    join_native(sub);
+    return true;
+}
+
+bool join_reply_string(struct subscription *sub)
+{
+    if (!sub->owes_reply || topic_phase(sub->reader.topic) != TOPIC_READY)
+        return false;
+    subscription_unwait(sub);
+    tell_subscribed(sub, 0);
+    return true;
+}
+
+void join_timeout(struct subscription *sub)
+{
+    struct session *session = sub->session;
+    bool is_unknown = topic_run(sub->reader.topic)->state == RUN_UNKNOWN;
+
+    if (sub->is_waiting_unknown && !is_unknown) {
+        sub->is_waiting_unknown = false;
+        return;
+    }
+    if (sub->is_waiting_unknown)
+        fail(sub, "UNKNOWN_TASK", "nobody has published for this task");
+    else if (sub->owes_reply)
+        fail(sub, "UNAVAILABLE", "the event store cannot be reached at the moment");
+    session_mark(session);
+}
+
+bool join_parse(struct subscription *sub, struct slice since, struct slice from,
+                const char **field)
+{
+    *field = "since";
+    if (since.len > 0) {
+        if (!event_id_parse(since, &sub->since))
+            return false;
+        sub->has_since = true;
+    }
+    *field = "from";
+    if (from.len == 0 || slice_is(from, "snapshot"))
+        sub->from = FROM_SNAPSHOT;
+    else if (slice_is(from, "start"))
+        sub->from = FROM_START;
+    else if (slice_is(from, "now"))
+        sub->from = FROM_NOW;
+    else
+        return false;
+    return true;
+}

@@ -1,0 +1,62 @@
+/* session.h - a reader: which topics, which cursors, and what may be sent now. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_SESSION_SESSION_H
+#define THINKWIRE_SESSION_SESSION_H
+
+#include "base/config.h"
+#include "base/http.h"
+#include "engine/sio.h"
+#include "log/hub.h"
+
+/*
+ * One session is one output: a /ws connection, an SSE stream, a held long poll, a Socket.IO
+ * socket. It owns subscriptions, each a cursor into a topic, and no queue:
+ *
+ *   topic --wake--> session on the ready list --(end of turn)--> pump:
+ *       while the sink has room: the next step of a subscription, encoded or shared
+ *
+ * The four kinds differ only in how they are asked (ws.c, sse.c, sio.c) and in how their
+ * notes and events are written (encode.c).
+ */
+struct session_set;
+
+struct session_options {
+    uint64_t heartbeat_ms;       /* SSE comments and /ws pings */
+    uint64_t wait_unknown_ms;    /* a task nobody knows yet is waited for */
+    uint64_t poll_wait_ms;       /* longest hold of a long poll */
+    uint64_t retry_ms;           /* told to EventSource clients */
+    size_t max_subscriptions;    /* per connection */
+    size_t opaque_lag_bytes;     /* a string-form reader further behind is cut */
+    size_t snapshot_total_bytes; /* encoded snapshots alive at once, all readers */
+    size_t ws_message_bytes;     /* longest client message on /ws */
+    const char *default_site;
+    const struct config_list *sites; /* namespaces that exist; empty = any */
+};
+
+/* What sockets ask that is not reading; filled by who wires the rooms. */
+struct session_services {
+    void (*stop)(void *ctx, const struct task_key *task, uint64_t epoch,
+                 void (*done)(void *done_ctx, enum stop_status status), void *done_ctx);
+    void *ctx;
+};
+
+struct session_set *session_set_new(struct loop *loop, struct hub *hub,
+                                    const struct session_options *options,
+                                    const struct session_services *services,
+                                    struct counters *counters);
+/* Every pipe and exchange must be gone before. */
+void session_set_free(struct session_set *set);
+
+/* The application of the Socket.IO engine; its context is the set. */
+extern const struct sio_app session_sio_app;
+/* The /ws endpoint. */
+void session_ws_route(struct session_set *set, struct ws_route *route);
+/* GET /v1/tasks/{id}/events and /v1/events, streams and long polls. Takes the exchange. */
+void session_stream(struct session_set *set, struct http_exchange *x,
+                    const struct task_key *tasks, size_t count);
+
+/* Appends {"task_id",..,"replayed"} as `subscribed` tells it, without braces. `replayed`
+ * says how many retained events follow. */
+void session_write_state(struct buf *out, const struct topic *topic, uint64_t replayed);
+
+#endif

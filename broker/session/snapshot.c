@@ -1,0 +1,167 @@
+/* snapshot.c - accumulated reasoning and text, encoded once for all who come late. */
+/* SPDX-License-Identifier: MIT */
+#include "codec/json.h"
+#include "session/internal.h"
+
+#include <stdlib.h>
+
+/* Snapshots kept for the next late joiner although nobody is being sent them. */
+#define KEPT_SNAPSHOTS 8
+#define ESCAPED_LIMIT  ((size_t)1 << 30)
+
+/*
+ * A snapshot event carries the id of the last delta it covers only where resuming there
+ * loses and doubles nothing: all deltas of the other kind not yet told must come after it.
+ * Reasoning and text that interleave have no such point between them, so then only the
+ * second event carries an id.
+ */
+static struct event_id safe_id(const struct run *run, const struct accumulated *first,
+                               const struct accumulated *second)
+{
+    struct event_id id = {run->epoch, first->last_seq, run->is_local};
+
+    if (second != NULL && second->merged > 0 && second->first_seq <= first->last_seq)
+        id.epoch = 0;
+    return id;
+}
+
+static void encode_kind(struct buf *out, const struct topic *topic,
+                        enum event_type type, struct event_id id, struct format format)
+{
+    const struct run *run = topic_run(topic);
+    const struct accumulated *acc =
+        type == EVENT_REASONING ? &run->reasoning : &run->text;
+    struct buf escaped;
+    struct merged merged = {
+        .topic = topic,
+        .type = type,
+        .id = id,
+        .timestamp = slice_of(acc->timestamp),
+        .count = acc->merged,
+    };
+
+    buf_init(&escaped, ESCAPED_LIMIT);
+    json_escape(&escaped, buf_view(&acc->utf8));
+    merged.raw_text = buf_view(&escaped);
+    encode_merged(out, &merged, (struct slice){0}, format);
+    buf_release(&escaped);
+}
+
+static struct bytes *encode_snapshot(const struct topic *topic, struct format format,
+                                     unsigned *pieces)
+{
+    const struct run *run = topic_run(topic);
+    const struct accumulated *first = &run->reasoning;
+    const struct accumulated *second = &run->text;
+    enum event_type order[2] = {EVENT_REASONING, EVENT_TEXT};
+    struct bytes *bytes;
+    struct buf out;
+
+    *pieces = 0;
+    buf_init(&out, 2 * ESCAPED_LIMIT);
+    if (second->merged > 0 && second->last_seq < first->last_seq) {
+        order[0] = EVENT_TEXT;
+        order[1] = EVENT_REASONING;
+        first = &run->text;
+        second = &run->reasoning;
+    }
+    if (first->merged > 0) {
+        encode_kind(&out, topic, order[0], safe_id(run, first, second), format);
+        (*pieces)++;
+    }
+    if (second->merged > 0) {
+        encode_kind(&out, topic, order[1], safe_id(run, second, NULL), format);
+        (*pieces)++;
+    }
+    bytes = buf_share(&out);
+    buf_release(&out);
+    return bytes;
+}
+
+static void snapshot_free(struct session_set *set, struct snapshot *snapshot)
+{
+    set->snapshot_bytes -= snapshot->bytes->len;
+    bytes_unref(snapshot->bytes);
+    free(snapshot);
+}
+
+static void retire(struct session_set *set, struct snapshot *snapshot)
+{
+    list_remove(&snapshot->node);
+    snapshot->is_current = false;
+    if (snapshot->users == 0)
+        snapshot_free(set, snapshot);
+}
+
+static struct snapshot *find_current(struct session_set *set, const struct topic *topic,
+                                     uint32_t key)
+{
+    LIST_FOR_EACH(node, next, &set->snapshots)
+    {
+        struct snapshot *snapshot = LIST_ENTRY(node, struct snapshot, node);
+        if (snapshot->topic != topic || snapshot->key != key)
+            continue;
+        if (event_id_equal(snapshot->id, topic_last_id(topic)) &&
+            snapshot->generation == topic_generation(topic))
+            return snapshot;
+        retire(set, snapshot);
+    }
+    return NULL;
+}
+
+static void retire_unused(struct session_set *set, size_t keep)
+{
+    size_t count = 0;
+
+    for (struct list *node = set->snapshots.prev, *prev; node != &set->snapshots;
+         node = prev) {
+        prev = node->prev;
+        if (++count > keep)
+            retire(set, LIST_ENTRY(node, struct snapshot, node));
+    }
+}
+
+struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
+                               struct format format)
+{
+    struct snapshot *snapshot = find_current(set, topic, format_key(format));
+
+    if (snapshot != NULL) {
+        snapshot->users++;
+        return snapshot;
+    }
+    retire_unused(set, KEPT_SNAPSHOTS - 1);
+    if (set->snapshot_bytes > set->options.snapshot_total_bytes)
+        retire_unused(set, 0);
+    if (set->snapshot_bytes > set->options.snapshot_total_bytes) {
+        counter_add(set->starved_total, 1);
+        return NULL;
+    }
+    snapshot = calloc(1, sizeof(*snapshot));
+    if (snapshot == NULL)
+        abort();
+    snapshot->bytes = encode_snapshot(topic, format, &snapshot->pieces);
+    snapshot->users = 1;
+    snapshot->is_current = true;
+    snapshot->topic = topic;
+    snapshot->generation = topic_generation(topic);
+    snapshot->id = topic_last_id(topic);
+    snapshot->key = format_key(format);
+    list_push_back(&set->snapshots, &snapshot->node);
+    set->snapshot_bytes += snapshot->bytes->len;
+    return snapshot;
+}
+
+void snapshot_release(struct session_set *set, struct snapshot *snapshot)
+{
+    snapshot->users--;
+    if (snapshot->users > 0 || snapshot->is_current)
+        return;
+    snapshot_free(set, snapshot);
+    while (!list_is_empty(&set->starved)) {
+        struct session *session =
+            LIST_ENTRY(set->starved.next, struct session, starved);
+        list_remove(&session->starved);
+        session_mark(session);
+    }
+}

@@ -1,0 +1,594 @@
+/* sse.c - event streams and long polls over HTTP. */
+/* SPDX-License-Identifier: MIT */
+#include "codec/sse.h"
+
+#include "base/clock.h"
+#include "codec/json.h"
+#include "session/internal.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * The request is held until every task it names is loaded (or START_WAIT_MS has passed):
+ * only then it is known whether there is anything left to say. A client that has it all of
+ * tasks that have ended is answered 204, which is what stops an EventSource.
+ */
+#define START_WAIT_MS 2000
+#define NOTE_LIMIT    131072
+#define POLL_BYTES    1048576
+#define POLL_EVENTS   1000
+
+struct stream {
+    struct session session;
+    struct http_exchange *x; /* held; NULL once answered */
+    struct pipe *pipe;       /* NULL before the start and after the end */
+    struct list beat;        /* in set->streams */
+    uint64_t beat_ms;        /* next heartbeat, or end of the wait while held */
+    uint64_t start_by_ms;
+    struct buf notes; /* events the socket had no room for: joins only */
+    struct buf poll;  /* long poll: collected events */
+    const char *poll_resync;
+    const char *poll_error;
+    bool is_poll;
+    bool is_multi;
+    bool owes_cursor;
+};
+
+static struct stream *of(struct session *session)
+{
+    return LIST_ENTRY(session, struct stream, session);
+}
+
+/* ---- the cursor of several tasks ---- */
+
+static void put_place(struct buf *out, const struct subscription *sub)
+{
+    const struct topic *topic = sub->reader.topic;
+    const struct run *run = topic_run(topic);
+    const struct entry *last = topic_entry(topic, sub->reader.pos - 1);
+    struct event_id id = {run->epoch, 0, run->is_local};
+    char text[EVENT_ID_SIZE];
+
+    if (sub->stage != STAGE_LIVE || sub->owes_reply) {
+        id = sub->since;
+    } else if (last != NULL) {
+        id = last->id;
+    } else if (run->epoch != 0 && sub->reader.pos > run->origin_pos) {
+        id.seq = sub->reader.pos - 1 - run->origin_pos;
+    } else {
+        id.epoch = 0;
+    }
+    event_id_format(id, text);
+    buf_puts(out, text[0] == '\0' ? "-" : text);
+}
+
+static void stream_cursor(struct session *session, struct buf *out)
+{
+    const char *comma = "";
+
+    if (!of(session)->is_multi)
+        return;
+    LIST_FOR_EACH(node, next, &session->subs)
+    {
+        buf_puts(out, comma);
+        put_place(out, LIST_ENTRY(node, struct subscription, node));
+        comma = ",";
+    }
+}
+
+/* Gives each subscription its part; a cursor that does not fit the tasks is known to nobody
+ * and each task is told anew. */
+static void apply_cursor(struct stream *stream, struct slice cursor)
+{
+    size_t at = 0;
+
+    if (cursor.len == 0)
+        return;
+    LIST_FOR_EACH(node, next, &stream->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        size_t end = at;
+        struct slice part;
+        while (end < cursor.len && cursor.ptr[end] != ',')
+            end++;
+        part =
+            at < cursor.len ? slice_make(cursor.ptr + at, end - at) : (struct slice){0};
+        at = end + 1;
+        if (slice_is(part, "-"))
+            continue;
+        sub->has_since = true;
+        if (!event_id_parse(part, &sub->since))
+            sub->since = (struct event_id){0};
+    }
+}
+
+/* ---- writing ---- */
+
+static bool send_buf(struct stream *stream, struct buf *out)
+{
+    struct bytes *bytes;
+    bool has_room;
+
+    if (stream->pipe->framing == FRAMING_CHUNKED)
+        chunk_wrap(out, 0);
+    bytes = buf_share(out);
+    has_room = pipe_send(stream->pipe, bytes);
+    bytes_unref(bytes);
+    return has_room;
+}
+
+/* Told at once, or first of all when there is room again. What a join can say is bounded by
+ * the number of subscriptions. */
+static void note(struct stream *stream, const char *name, struct slice id,
+                 struct slice data)
+{
+    if (stream->pipe == NULL || stream->pipe->is_closing)
+        return;
+    sse_event(&stream->notes, slice_of(name), id, data);
+    if (pipe_is_ready(stream->pipe))
+        send_buf(stream, &stream->notes);
+}
+
+static void finish(struct stream *stream)
+{
+    stream->session.is_dead = true;
+    if (stream->pipe != NULL && !stream->pipe->is_closing)
+        pipe_close(stream->pipe, 0, NULL);
+}
+
+static void answer_poll(struct stream *stream)
+{
+    struct subscription *sub = NULL;
+    struct http_exchange *x = stream->x;
+    struct buf body;
+    struct buf cursor;
+
+    buf_init(&body, SIZE_MAX);
+    buf_init(&cursor, NOTE_LIMIT);
+    if (!list_is_empty(&stream->session.subs))
+        sub = LIST_ENTRY(stream->session.subs.next, struct subscription, node);
+    buf_puts(&body, "{\"events\":[");
+    buf_slice(&body, buf_view(&stream->poll));
+    buf_puts(&body, "],\"id\":");
+    if (sub != NULL)
+        put_place(&cursor, sub);
+    if (cursor.len == 0 || slice_is(buf_view(&cursor), "-"))
+        buf_puts(&body, "null");
+    else
+        json_quote(&body, buf_view(&cursor));
+    buf_printf(&body, ",\"state\":\"%s\"",
+               sub == NULL ? "unknown"
+                           : run_state_name(topic_run(sub->reader.topic)->state));
+    if (stream->poll_resync != NULL)
+        buf_printf(&body, ",\"resync\":\"%s\"", stream->poll_resync);
+    if (stream->poll_error != NULL)
+        buf_printf(&body, ",\"error\":\"%s\"", stream->poll_error);
+    buf_putc(&body, '}');
+    stream->x = NULL;
+    http_respond(x, 200,
+                 "content-type: application/json\r\ncache-control: no-store\r\n",
+                 buf_view(&body));
+    buf_release(&cursor);
+    buf_release(&body);
+    session_bury(&stream->session);
+}
+
+/* ---- starting ---- */
+
+static void on_drain(struct pipe *pipe)
+{
+    struct stream *stream = pipe->owner_data;
+
+    session_drained(&stream->session);
+}
+
+static void on_closed(struct pipe *pipe, const char *reason)
+{
+    struct stream *stream = pipe->owner_data;
+
+    (void)reason;
+    stream->pipe = NULL;
+    session_bury(&stream->session);
+}
+
+static const struct pipe_owner STREAM_OWNER = {NULL, on_drain, on_closed};
+
+static bool all_loaded(const struct stream *stream)
+{
+    LIST_FOR_EACH(node, next, &stream->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (topic_phase(sub->reader.topic) != TOPIC_READY)
+            return false;
+    }
+    return true;
+}
+
+static bool has_it_all(const struct stream *stream)
+{
+    LIST_FOR_EACH(node, next, &stream->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        const struct topic *topic = sub->reader.topic;
+        if (!sub->has_since || !run_state_is_final(topic_run(topic)->state) ||
+            !event_id_equal(sub->since, topic_last_id(topic)))
+            return false;
+    }
+    return true;
+}
+
+static void start(struct stream *stream)
+{
+    struct http_exchange *x = stream->x;
+    struct buf out;
+
+    stream->x = NULL;
+    if (has_it_all(stream)) {
+        http_respond(x, 204, "cache-control: no-store\r\n", (struct slice){0});
+        session_bury(&stream->session);
+        return;
+    }
+    stream->pipe = http_stream(
+        x, 200,
+        "content-type: text/event-stream\r\n"
+        "cache-control: no-cache, no-store, must-revalidate, no-transform\r\n"
+        "x-accel-buffering: no\r\n",
+        &STREAM_OWNER, stream);
+    if (stream->pipe == NULL) {
+        session_bury(&stream->session);
+        return;
+    }
+    stream->beat_ms = loop_now_ms(stream->session.set->loop) +
+                      stream->session.set->options.heartbeat_ms;
+    buf_init(&out, 256);
+    sse_retry(&out, stream->session.set->options.retry_ms);
+    send_buf(stream, &out);
+    buf_release(&out);
+}
+
+/* ---- the session's slots ---- */
+
+static bool held_window(struct stream *stream, struct sio_window *window)
+{
+    uint64_t now = loop_now_ms(stream->session.set->loop);
+
+    if (!all_loaded(stream) && (stream->is_poll || now < stream->start_by_ms))
+        return false;
+    if (stream->is_poll) {
+        *window = (struct sio_window){FRAMING_PLAIN, 4, POLL_EVENTS, POLL_BYTES};
+        return true;
+    }
+    start(stream);
+    return false;
+}
+
+static bool stream_window(struct session *session, struct sio_window *window)
+{
+    struct stream *stream = of(session);
+    struct buf out;
+
+    if (stream->x != NULL && held_window(stream, window))
+        return true;
+    if (stream->pipe == NULL || !pipe_is_ready(stream->pipe))
+        return false;
+    if (stream->notes.len > 0 && !send_buf(stream, &stream->notes))
+        return false;
+    if (stream->owes_cursor) {
+        stream->owes_cursor = false;
+        buf_init(&out, NOTE_LIMIT);
+        buf_puts(&out, "id: ");
+        stream_cursor(session, &out);
+        buf_puts(&out, "\n\n");
+        send_buf(stream, &out);
+        buf_release(&out);
+        if (!pipe_is_ready(stream->pipe))
+            return false;
+    }
+    *window = (struct sio_window){stream->pipe->framing, 4, UINT_MAX, SIZE_MAX};
+    return true;
+}
+
+static bool stream_send(struct session *session, struct bytes *bytes, unsigned packets)
+{
+    struct stream *stream = of(session);
+
+    (void)packets;
+    if (!stream->is_poll)
+        return pipe_send(stream->pipe, bytes);
+    if (stream->poll.len > 0)
+        buf_putc(&stream->poll, ',');
+    buf_append(&stream->poll, bytes->data, bytes->len);
+    /* An answer is bounded; the rest is for the next poll. */
+    if (stream->poll.len < POLL_BYTES)
+        return true;
+    answer_poll(stream);
+    return false;
+}
+
+static void stream_subscribed(struct subscription *sub, struct slice state)
+{
+    struct stream *stream = of(sub->session);
+    struct buf data;
+    struct buf id;
+
+    if (stream->is_poll)
+        return;
+    buf_init(&data, 4096);
+    buf_init(&id, NOTE_LIMIT);
+    buf_putc(&data, '{');
+    buf_slice(&data, state);
+    buf_putc(&data, '}');
+    /* A place is told with it, so that a browser that reconnects before the next event does
+     * not start anew; before a snapshot there is none. */
+    if (stream->is_multi)
+        stream_cursor(sub->session, &id);
+    else if (sub->stage == STAGE_LIVE)
+        put_place(&id, sub);
+    note(stream, "subscribed",
+         slice_is(buf_view(&id), "-") ? slice_of("") : buf_view(&id), buf_view(&data));
+    buf_release(&id);
+    buf_release(&data);
+}
+
+static void stream_resync(struct subscription *sub, struct slice data)
+{
+    struct stream *stream = of(sub->session);
+
+    if (stream->is_poll) {
+        /* What was collected before belongs to what is replaced now. */
+        buf_reset(&stream->poll);
+        stream->poll_resync = "replaced";
+        return;
+    }
+    note(stream, "resync", slice_of(""), data);
+}
+
+static void stream_failed(struct subscription *sub, const char *code,
+                          const char *message)
+{
+    struct stream *stream = of(sub->session);
+    struct buf data;
+
+    if (stream->is_poll) {
+        stream->poll_error = code;
+        session_mark(sub->session);
+        return;
+    }
+    buf_init(&data, 2048);
+    buf_puts(&data, "{\"task_id\":");
+    json_quote(&data, topic_name(sub->reader.topic));
+    buf_putc(&data, ',');
+    write_error(&data, code, message, NULL);
+    buf_putc(&data, '}');
+    note(stream, "error", slice_of(""), buf_view(&data));
+    buf_release(&data);
+}
+
+static void stream_after_snapshot(struct subscription *sub)
+{
+    struct stream *stream = of(sub->session);
+
+    stream->owes_cursor = stream->is_multi;
+}
+
+static void stream_level(struct session *session)
+{
+    struct stream *stream = of(session);
+
+    if (stream->is_poll) {
+        if (stream->poll.len > 0 || stream->poll_error != NULL ||
+            session_is_finished(session))
+            answer_poll(stream);
+        return;
+    }
+    /* Nothing is owed and nothing will come. */
+    if (!stream->owes_cursor && session_is_finished(session))
+        finish(stream);
+    else if (stream->owes_cursor)
+        session_mark(session);
+}
+
+static void stream_cut(struct session *session, const char *reason)
+{
+    (void)reason;
+    finish(of(session));
+}
+
+static void stream_free(struct session *session)
+{
+    struct stream *stream = of(session);
+
+    list_remove(&stream->beat);
+    buf_release(&stream->notes);
+    buf_release(&stream->poll);
+    free(stream);
+}
+
+static const struct session_ops STREAM_OPS = {
+    .window = stream_window,
+    .send = stream_send,
+    .subscribed = stream_subscribed,
+    .resync = stream_resync,
+    .after_snapshot = stream_after_snapshot,
+    .failed = stream_failed,
+    .cursor = stream_cursor,
+    .level = stream_level,
+    .cut = stream_cut,
+    .free = stream_free,
+};
+
+/* ---- heartbeat ---- */
+
+static void beat(struct stream *stream)
+{
+    char text[64];
+    struct buf out;
+
+    if (stream->pipe == NULL || !pipe_is_ready(stream->pipe))
+        return;
+    snprintf(text, sizeof(text), "heartbeat %llu", (unsigned long long)clock_wall_ms());
+    buf_init(&out, 256);
+    sse_comment(&out, slice_of(text));
+    send_buf(stream, &out);
+    buf_release(&out);
+}
+
+void stream_heartbeat(struct session_set *set, uint64_t now)
+{
+    LIST_FOR_EACH(node, next, &set->streams)
+    {
+        struct stream *stream = LIST_ENTRY(node, struct stream, beat);
+        bool is_due = stream->beat_ms <= now;
+        if (stream->session.is_dead)
+            continue;
+        if (stream->x != NULL && stream->is_poll && is_due)
+            answer_poll(stream);
+        else if (stream->x != NULL)
+            session_mark(&stream->session);
+        else if (is_due) {
+            stream->beat_ms = now + set->options.heartbeat_ms;
+            beat(stream);
+        }
+    }
+}
+
+/* ---- asking ---- */
+
+static void on_held_closed(struct http_exchange *x)
+{
+    struct stream *stream = x->owner_data;
+
+    stream->x = NULL;
+    session_bury(&stream->session);
+}
+
+static bool wants_json(const struct http_request *request)
+{
+    struct slice accept = http_header(request, "accept");
+
+    return accept.len >= 16 && memmem(accept.ptr, accept.len, "application/json", 16) &&
+           memmem(accept.ptr, accept.len, "text/event-stream", 17) == NULL;
+}
+
+static uint64_t poll_wait_ms(const struct session_set *set, struct slice query)
+{
+    struct buf text;
+    uint64_t wait_ms = set->options.poll_wait_ms;
+    uint64_t asked;
+
+    buf_init(&text, 32);
+    if (http_query_get(query, "wait_ms", &text) && json_u64(buf_view(&text), &asked) &&
+        asked < wait_ms)
+        wait_ms = asked;
+    buf_release(&text);
+    return wait_ms;
+}
+
+/* The place a client asks for: header first, as a browser repeats the URL of its first
+ * request for ever. */
+static void read_place(const struct http_request *request, struct buf *place)
+{
+    struct slice header = http_header(request, "last-event-id");
+
+    buf_reset(place);
+    if (header.len > 0) {
+        buf_slice(place, header);
+        return;
+    }
+    if (http_query_get(request->query, "last_event_id", place) && place->len > 0)
+        return;
+    if (!http_query_get(request->query, "since", place))
+        buf_reset(place);
+}
+
+static struct stream *stream_new(struct session_set *set, struct http_exchange *x,
+                                 size_t count)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    bool is_poll = wants_json(x->request);
+    uint64_t now = loop_now_ms(set->loop);
+
+    if (stream == NULL)
+        abort();
+    stream->is_poll = is_poll;
+    stream->is_multi = count > 1;
+    session_init(&stream->session, set, &STREAM_OPS,
+                 is_poll     ? DIALECT_POLL
+                 : count > 1 ? DIALECT_SSE_MULTI
+                             : DIALECT_SSE);
+    stream->x = x;
+    stream->start_by_ms = now + START_WAIT_MS;
+    stream->beat_ms = now + poll_wait_ms(set, x->request->query);
+    buf_init(&stream->notes, SIZE_MAX);
+    buf_init(&stream->poll, SIZE_MAX); /* bounded by POLL_BYTES and one event */
+    list_push_back(&set->streams, &stream->beat);
+    x->owner_data = stream;
+    x->on_closed = on_held_closed;
+    return stream;
+}
+
+static void refuse(struct stream *stream, unsigned status, const char *code,
+                   const char *message, const char *field)
+{
+    struct http_exchange *x = stream->x;
+
+    counter_add(stream->session.set->bad_requests, 1);
+    stream->x = NULL;
+    http_respond_error(x, status, code, message, field);
+    session_bury(&stream->session);
+}
+
+static bool add_tasks(struct stream *stream, const struct task_key *tasks, size_t count)
+{
+    struct session *session = &stream->session;
+
+    for (size_t i = 0; i < count; i++) {
+        struct topic *topic =
+            hub_topic(session->set->hub, TOPIC_TASK, tasks[i].site, tasks[i].task_id);
+        if (topic == NULL)
+            return false;
+        if (subscription_find(session, topic) == NULL)
+            subscription_add(session, topic);
+    }
+    return true;
+}
+
+void session_stream(struct session_set *set, struct http_exchange *x,
+                    const struct task_key *tasks, size_t count)
+{
+    struct stream *stream = stream_new(set, x, count);
+    const char *field = NULL;
+    struct buf place;
+    struct buf from;
+
+    buf_init(&place, NOTE_LIMIT);
+    buf_init(&from, 64);
+    read_place(x->request, &place);
+    http_query_get(x->request->query, "from", &from);
+    if (count == 0 || count > set->options.max_subscriptions) {
+        refuse(stream, 422, "INVALID_VALUE", "name at least one task and not too many",
+               "task_id");
+    } else if (stream->is_poll && count > 1) {
+        refuse(stream, 422, "INVALID_VALUE", "a long poll reads one task", "task_id");
+    } else if (!add_tasks(stream, tasks, count)) {
+        refuse(stream, 503, "TOO_MANY", "too many tasks", NULL);
+    } else {
+        LIST_FOR_EACH(node, next, &stream->session.subs)
+        {
+            struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+            struct slice since =
+                stream->is_multi ? (struct slice){0} : buf_view(&place);
+            if (join_parse(sub, since, buf_view(&from), &field))
+                continue;
+            refuse(stream, 422, "INVALID_VALUE", "malformed parameter", field);
+            break;
+        }
+        if (!stream->session.is_dead)
+            apply_cursor(stream,
+                         stream->is_multi ? buf_view(&place) : (struct slice){0});
+    }
+    buf_release(&from);
+    buf_release(&place);
+}

@@ -1,0 +1,370 @@
+/* ws.c - /ws: JSON text frames for native readers (design.md section 5). */
+/* SPDX-License-Identifier: MIT */
+#include "codec/ws.h"
+#include "codec/json.h"
+#include "session/internal.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+/* Answers that wait for a full socket. A client that asks on without reading is closed. */
+#define NOTES_LIMIT 32768
+#define SITE_LIMIT  256
+
+struct ws_session {
+    struct session session;
+    struct pipe *pipe; /* NULL once closed */
+    struct buf notes;  /* framed answers the socket had no room for */
+    struct list beat;  /* in set->sockets */
+    uint64_t beat_ms;
+    char *site;
+};
+
+static struct ws_session *of(struct session *session)
+{
+    return LIST_ENTRY(session, struct ws_session, session);
+}
+
+/* ---- writing ---- */
+
+static void close_pipe(struct ws_session *ws, unsigned code, const char *reason)
+{
+    if (ws->pipe != NULL && !ws->pipe->is_closing)
+        pipe_close(ws->pipe, code, reason);
+    ws->session.is_dead = true;
+}
+
+static bool send_framed(struct ws_session *ws, struct buf *framed)
+{
+    struct bytes *bytes = buf_share(framed);
+    bool has_room = pipe_send(ws->pipe, bytes);
+
+    bytes_unref(bytes);
+    return has_room;
+}
+
+static void note(struct ws_session *ws, const char *name, struct slice data)
+{
+    struct format format = {DIALECT_WS, FRAMING_WS, false};
+    struct piece piece = {slice_of(name), data, {0}, true};
+
+    if (ws->pipe == NULL || ws->pipe->is_closing)
+        return;
+    encode_piece(&ws->notes, slice_of(ws->site), format, &piece);
+    if (ws->notes.failed) {
+        close_pipe(ws, 1008, "too many unread answers");
+        return;
+    }
+    if (pipe_is_ready(ws->pipe))
+        send_framed(ws, &ws->notes);
+}
+
+static void note_error(struct ws_session *ws, const char *code, const char *message,
+                       const char *field, const char *re)
+{
+    struct buf data;
+
+    buf_init(&data, 2048);
+    buf_putc(&data, '{');
+    write_error(&data, code, message, field);
+    buf_printf(&data, ",\"re\":\"%s\"}", re);
+    counter_add(ws->session.set->bad_requests, 1);
+    note(ws, "error", buf_view(&data));
+    buf_release(&data);
+}
+
+/* ---- the session's slots ---- */
+
+static bool ws_window(struct session *session, struct sio_window *window)
+{
+    struct ws_session *ws = of(session);
+
+    if (ws->pipe == NULL || !pipe_is_ready(ws->pipe))
+        return false;
+    if (ws->notes.len > 0 && !send_framed(ws, &ws->notes))
+        return false;
+    *window = (struct sio_window){FRAMING_WS, 4, UINT_MAX, SIZE_MAX};
+    return true;
+}
+
+static bool ws_send(struct session *session, struct bytes *bytes, unsigned packets)
+{
+    (void)packets;
+    return pipe_send(of(session)->pipe, bytes);
+}
+
+static void ws_subscribed(struct subscription *sub, struct slice state)
+{
+    struct buf data;
+
+    buf_init(&data, 4096);
+    buf_putc(&data, '{');
+    buf_slice(&data, state);
+    buf_putc(&data, '}');
+    note(of(sub->session), "subscribed", buf_view(&data));
+    buf_release(&data);
+}
+
+static void ws_resync(struct subscription *sub, struct slice data)
+{
+    note(of(sub->session), "resync", data);
+}
+
+static void ws_failed(struct subscription *sub, const char *code, const char *message)
+{
+    struct buf data;
+
+    buf_init(&data, 2048);
+    buf_putc(&data, '{');
+    write_error(&data, code, message, NULL);
+    buf_puts(&data, ",\"re\":\"subscribe\",\"task_id\":");
+    json_quote(&data, topic_name(sub->reader.topic));
+    buf_putc(&data, '}');
+    note(of(sub->session), "error", buf_view(&data));
+    buf_release(&data);
+}
+
+static void ws_stopped(struct session *session, const struct stop_call *call,
+                       enum stop_status status)
+{
+    struct buf data;
+
+    buf_init(&data, 1024);
+    buf_puts(&data, "{\"task_id\":");
+    json_quote(&data, slice_of(call->task_id));
+    buf_printf(&data, ",\"status\":\"%s\"}", stop_status_name(status));
+    note(of(session), "stop", buf_view(&data));
+    buf_release(&data);
+}
+
+static void ws_cut(struct session *session, const char *reason)
+{
+    close_pipe(of(session), 1013, reason);
+}
+
+static void ws_free(struct session *session)
+{
+    struct ws_session *ws = of(session);
+
+    buf_release(&ws->notes);
+    free(ws->site);
+    free(ws);
+}
+
+static const struct session_ops WS_OPS = {
+    .window = ws_window,
+    .send = ws_send,
+    .subscribed = ws_subscribed,
+    .resync = ws_resync,
+    .failed = ws_failed,
+    .stopped = ws_stopped,
+    .cut = ws_cut,
+    .free = ws_free,
+};
+
+/* ---- operations ---- */
+
+static void op_subscribe(struct ws_session *ws, const struct task_request *request)
+{
+    struct session *session = &ws->session;
+    struct topic *topic = hub_topic(session->set->hub, TOPIC_TASK, slice_of(ws->site),
+                                    buf_view(&request->task_id));
+    struct subscription *sub = NULL;
+    const char *field = NULL;
+
+    if (topic != NULL && (sub = subscription_find(session, topic)) != NULL)
+        subscription_remove(sub); /* asking again begins anew */
+    if (topic == NULL ||
+        session->sub_count >= session->set->options.max_subscriptions) {
+        note_error(ws, "TOO_MANY", "too many subscriptions or tasks", NULL,
+                   "subscribe");
+        return;
+    }
+    sub = subscription_add(session, topic);
+    if (join_parse(sub, buf_view(&request->since), buf_view(&request->from), &field))
+        return;
+    subscription_remove(sub);
+    note_error(ws, "INVALID_VALUE", "malformed member", field, "subscribe");
+}
+
+static void op_unsubscribe(struct ws_session *ws, const struct task_request *request)
+{
+    struct slice task_id = buf_view(&request->task_id);
+    struct topic *topic =
+        hub_find(ws->session.set->hub, TOPIC_TASK, slice_of(ws->site), task_id);
+    struct subscription *sub =
+        topic == NULL ? NULL : subscription_find(&ws->session, topic);
+    struct buf data;
+
+    if (sub != NULL)
+        subscription_remove(sub);
+    buf_init(&data, 1024);
+    buf_puts(&data, "{\"task_id\":");
+    json_quote(&data, task_id);
+    buf_putc(&data, '}');
+    note(ws, "unsubscribed", buf_view(&data));
+    buf_release(&data);
+}
+
+static void op_stop(struct ws_session *ws, const struct task_request *request)
+{
+    struct task_key task = {slice_of(ws->site), buf_view(&request->task_id)};
+
+    session_stop(&ws->session, &task, request->epoch, (struct slice){0});
+}
+
+static void op_ping(struct ws_session *ws, const struct task_request *request)
+{
+    (void)request;
+    note(ws, "pong", slice_of("{}"));
+}
+
+static const struct ws_op {
+    const char *name;
+    void (*run)(struct ws_session *ws, const struct task_request *request);
+    bool needs_task;
+} WS_OPERATIONS[] = {
+    {"subscribe", op_subscribe, true},
+    {"unsubscribe", op_unsubscribe, true},
+    {"stop", op_stop, true},
+    {"ping", op_ping, false},
+};
+
+static void run_op(struct ws_session *ws, const struct ws_op *op, struct slice message)
+{
+    struct task_request request;
+    const char *field = NULL;
+
+    task_request_init(&request);
+    if (!op->needs_task || task_request_parse(&request, message, &field))
+        op->run(ws, &request);
+    else
+        note_error(ws, "INVALID_VALUE", "missing or malformed member", field, op->name);
+    task_request_release(&request);
+}
+
+static void on_message(struct pipe *pipe, struct slice message, bool is_binary)
+{
+    struct ws_session *ws = pipe->owner_data;
+    struct json_member member;
+    enum json_kind kind;
+    struct slice value;
+
+    if (is_binary || !json_check(message) || json_scan(message, &kind, &value) < 0 ||
+        kind != JSON_OBJECT) {
+        note_error(ws, "BAD_JSON", "a message is one JSON object in a text frame", NULL,
+                   "message");
+        return;
+    }
+    if (!json_get(value, "op", &member) || member.kind != JSON_STRING) {
+        note_error(ws, "MISSING_FIELD", "a message names its operation", "op",
+                   "message");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(WS_OPERATIONS) / sizeof(WS_OPERATIONS[0]); i++) {
+        if (slice_is(json_string_raw(member.value), WS_OPERATIONS[i].name)) {
+            run_op(ws, &WS_OPERATIONS[i], value);
+            return;
+        }
+    }
+    note_error(ws, "UNKNOWN_OP", "operations are subscribe, unsubscribe, stop and ping",
+               "op", "message");
+}
+
+static void on_drain(struct pipe *pipe)
+{
+    struct ws_session *ws = pipe->owner_data;
+
+    session_drained(&ws->session);
+}
+
+static void on_closed(struct pipe *pipe, const char *reason)
+{
+    struct ws_session *ws = pipe->owner_data;
+
+    (void)reason;
+    ws->pipe = NULL;
+    list_remove(&ws->beat);
+    session_bury(&ws->session);
+}
+
+static const struct pipe_owner WS_OWNER = {on_message, on_drain, on_closed};
+
+/* ---- heartbeat ---- */
+
+void socket_heartbeat(struct session_set *set, uint64_t now)
+{
+    while (!list_is_empty(&set->sockets)) {
+        struct ws_session *ws = LIST_ENTRY(set->sockets.next, struct ws_session, beat);
+        struct buf ping;
+        if (ws->beat_ms > now)
+            return;
+        ws->beat_ms = now + set->options.heartbeat_ms;
+        list_remove(&ws->beat);
+        list_push_back(&set->sockets, &ws->beat);
+        /* A full socket has something to carry already. */
+        if (ws->pipe == NULL || !pipe_is_ready(ws->pipe))
+            continue;
+        buf_init(&ping, 64);
+        ws_frame(&ping, WS_PING, slice_of(""));
+        send_framed(ws, &ping);
+        buf_release(&ping);
+    }
+}
+
+/* ---- connecting ---- */
+
+static unsigned accept_ws(void *ctx, const struct http_request *request, void **token,
+                          const char **body, const char **content_type)
+{
+    struct session_set *set = ctx;
+    struct buf site;
+    unsigned status = 0;
+
+    buf_init(&site, SITE_LIMIT);
+    if (session_site(set, request->query, &site)) {
+        *token = strdup(buf_text(&site));
+        if (*token == NULL)
+            abort();
+    } else {
+        status = 422;
+        *content_type = "application/json";
+        *body = "{\"error\":{\"code\":\"INVALID_VALUE\",\"message\":\"malformed site\","
+                "\"field\":\"site\"}}";
+    }
+    buf_release(&site);
+    return status;
+}
+
+static void open_ws(void *ctx, struct pipe *pipe, void *token)
+{
+    struct session_set *set = ctx;
+    struct ws_session *ws;
+
+    if (pipe == NULL) {
+        free(token);
+        return;
+    }
+    ws = calloc(1, sizeof(*ws));
+    if (ws == NULL)
+        abort();
+    session_init(&ws->session, set, &WS_OPS, DIALECT_WS);
+    buf_init(&ws->notes, NOTES_LIMIT);
+    ws->pipe = pipe;
+    ws->site = token;
+    ws->beat_ms = loop_now_ms(set->loop) + set->options.heartbeat_ms;
+    list_push_back(&set->sockets, &ws->beat);
+    pipe->owner = &WS_OWNER;
+    pipe->owner_data = ws;
+}
+
+void session_ws_route(struct session_set *set, struct ws_route *route)
+{
+    *route = (struct ws_route){
+        .path = "/ws",
+        .message_limit_bytes = set->options.ws_message_bytes,
+        .accept = accept_ws,
+        .on_open = open_ws,
+        .ctx = set,
+    };
+}

@@ -1,0 +1,189 @@
+/* settings.c - the table: names, bounds, defaults and help of every setting. */
+/* SPDX-License-Identifier: MIT */
+#include "settings.h"
+
+#define AT(field) offsetof(struct settings, field)
+#define TEXT(row, field, value, alias, head, about)                                    \
+    {                                                                                  \
+        row, CONFIG_TEXT, AT(field), value, 0, 0, NULL, alias, about, head             \
+    }
+#define LIST(row, field, value, head, about)                                           \
+    {                                                                                  \
+        row, CONFIG_LIST, AT(field), value, 0, 0, NULL, NULL, about, head              \
+    }
+#define FLAG(row, field, value, head, about)                                           \
+    {                                                                                  \
+        row, CONFIG_FLAG, AT(field), value, 0, 0, NULL, NULL, about, head              \
+    }
+#define ENUM(row, field, value, words, head, about)                                    \
+    {                                                                                  \
+        row, CONFIG_ENUM, AT(field), value, 0, 0, words, NULL, about, head             \
+    }
+#define MILLIS(row, field, value, min, max, alias, head, about)                        \
+    {                                                                                  \
+        row, CONFIG_U64, AT(field), value, min, max, NULL, alias, about, head          \
+    }
+#define COUNT(row, field, value, min, max, head, about)                                \
+    {                                                                                  \
+        row, CONFIG_U64, AT(field), value, min, max, NULL, NULL, about, head           \
+    }
+
+#define DAY_MS 86400000U
+#define GIB    (1024U * 1024U * 1024U)
+
+static const char WHERE[] = "Where to listen and where events come from";
+static const char WHO[] = "Sites, origins and identities";
+static const char SIO[] = "Socket.IO";
+static const char STREAMS[] = "Streams and joins";
+static const char MEMORY[] = "What is remembered, and how long";
+static const char BOUNDS[] = "Bounds";
+static const char DIAG[] = "Diagnostics";
+
+const char SETTINGS_INTRO[] =
+    "The Thinkwire broker: carries what AI backends think and say, task by task, to\n"
+    "everyone who watches, over Socket.IO, WebSocket and server-sent events.\n"
+    "\n"
+    "  thinkwired                                    memory bus: needs nothing else\n"
+    "  thinkwired --bus redis://127.0.0.1:6379       events through Redis\n"
+    "  thinkwired --config /etc/thinkwire.conf       lines of `name value`\n";
+
+const struct config_row SETTINGS_ROWS[] = {
+    LIST("listen", listen, "127.0.0.1:9000", WHERE,
+         "Address to listen on: HOST:PORT, [IPV6]:PORT or unix:/path; repeatable."),
+    TEXT("bus", bus, "memory", NULL, WHERE,
+         "Where tasks live: memory, or redis://[user:pass@]host:port[/db]."),
+    TEXT("redis-prefix", redis_prefix, "tw", NULL, WHERE,
+         "First part of every key and channel in Redis."),
+    TEXT("events-redis", events_redis, "", NULL, WHERE,
+         "Redis that carries Frappe's channel; empty means the bus, if that is Redis; "
+         "`none` means not to listen."),
+    TEXT("events-channel", events_channel, "events", NULL, WHERE,
+         "Name of Frappe's publish channel."),
+
+    TEXT("default-site", default_site, "", NULL, WHO,
+         "Site of native requests that name none."),
+    LIST("sites", sites, "", WHO,
+         "Socket.IO namespaces that exist besides /; empty means any well-formed one."),
+    LIST("origins", origins, "", WHO,
+         "Browser origins allowed besides the broker's own: a list, or *."),
+    ENUM(
+        "auth", auth, "none", "none", WHO,
+        "How readers and publishers prove who they are; `none` trusts everyone who can "
+        "connect."),
+    FLAG("insecure", insecure, "off", WHO,
+         "Allow --auth none on addresses that are not loopback."),
+
+    MILLIS("ping-interval-ms", ping_interval_ms, "25000", 50, DAY_MS, NULL, SIO,
+           "Engine.IO: time between pings."),
+    MILLIS("ping-timeout-ms", ping_timeout_ms, "20000", 50, DAY_MS, NULL, SIO,
+           "Engine.IO: a session that does not answer for so long is closed."),
+    MILLIS("upgrade-timeout-ms", upgrade_timeout_ms, "10000", 50, DAY_MS, NULL, SIO,
+           "Engine.IO: an upgrade that takes longer is given up, polling goes on."),
+    MILLIS("connect-timeout-ms", connect_timeout_ms, "45000", 50, DAY_MS, NULL, SIO,
+           "Socket.IO: a session that joins no namespace for so long is closed."),
+    COUNT("max-payload-bytes", max_payload_bytes, "1000000", 1024, 64 * 1024 * 1024,
+          SIO, "Longest message or request body a client may send."),
+    FLAG("eio3", eio3, "on", SIO, "Serve Engine.IO 3 (Socket.IO 1 and 2 clients) too."),
+    FLAG("missing-eio-is-3", eio_default_3, "off", SIO,
+         "Take a request without EIO for Engine.IO 3 (old Swift clients)."),
+
+    MILLIS("heartbeat-ms", heartbeat_ms, "10000", 100, DAY_MS,
+           "OPENAI_SSE_HEARTBEAT_MS", STREAMS,
+           "Time between heartbeat comments on streams and pings on /ws."),
+    MILLIS("retry-ms", retry_ms, "3000", 1, DAY_MS, NULL, STREAMS,
+           "Told to EventSource clients: how long to wait before reconnecting."),
+    MILLIS("wait-unknown-ms", wait_unknown_ms, "30000", 10, DAY_MS, NULL, STREAMS,
+           "How long a subscription waits for a task nobody knows yet."),
+    MILLIS("poll-wait-ms", poll_wait_ms, "25000", 10, DAY_MS, NULL, STREAMS,
+           "How long a long poll is held."),
+
+    COUNT("retain-events", retain_events, "2000", 1, 10000000, MEMORY,
+          "Events kept of a task."),
+    COUNT("retain-bytes", retain_bytes, "1m", 1024, GIB, MEMORY,
+          "Bytes of events kept of a task."),
+    COUNT("retain-text-bytes", retain_text_bytes, "4m", 1024, 256U * 1024U * 1024U,
+          MEMORY,
+          "Accumulated text, and reasoning, of a run; past it the run ends with "
+          "RUN_TOO_LARGE."),
+    COUNT("retain-total-bytes", retain_total_bytes, "512m", 1024U * 1024U,
+          64ULL * 1024U * 1024U * 1024U, MEMORY,
+          "All events and texts in this process."),
+    MILLIS("retain-finished-ms", retain_finished_ms, "600000", 100, 30U * DAY_MS, NULL,
+           MEMORY, "How long a finished task is kept."),
+    MILLIS("retain-room-ms", retain_room_ms, "120000", 100, DAY_MS, NULL, MEMORY,
+           "How long events of a room that is no task are kept."),
+    MILLIS("linger-ms", linger_ms, "10000", 100, DAY_MS, NULL, MEMORY,
+           "With Redis: how long a task stays loaded after its last reader left."),
+    MILLIS("abandon-ms", abandon_ms, "600000", 100, 30U * DAY_MS, NULL, MEMORY,
+           "An unleased run that nobody publishes to for so long is ended."),
+    MILLIS("stop-grace-ms", stop_grace_ms, "2000", 10, DAY_MS, NULL, MEMORY,
+           "A producer that does not end a stopped run within it is fenced."),
+
+    COUNT("max-connections", max_connections, "10000", 1, 1000000, BOUNDS,
+          "Connections at once."),
+    COUNT("max-connections-per-ip", max_connections_per_ip, "0", 0, 1000000, BOUNDS,
+          "Connections at once from one address; 0 = no bound."),
+    COUNT("max-subscriptions", max_subscriptions, "1000", 1, 100000, BOUNDS,
+          "Subscriptions of one connection."),
+    COUNT("max-tasks", max_tasks, "100000", 1, 10000000, BOUNDS,
+          "Tasks and rooms in memory at once."),
+    COUNT("publish-max-bytes", publish_bytes, "4m", 1024, GIB, BOUNDS,
+          "Longest body of POST /v1/tasks/{id}/events."),
+    COUNT("publish-max-events", publish_events, "1000", 1, 100000, BOUNDS,
+          "Most lines in one such body."),
+    COUNT("opaque-lag-bytes", opaque_lag_bytes, "1m", 1024, GIB, BOUNDS,
+          "A string-form Socket.IO reader further behind is closed; it reconnects."),
+    COUNT("snapshot-total-bytes", snapshot_total_bytes, "128m", 65536,
+          64ULL * 1024U * 1024U * 1024U, BOUNDS,
+          "Encoded snapshots on their way to slow readers, all together."),
+    COUNT("control-bytes", control_bytes, "65536", 1024, 64 * 1024 * 1024, BOUNDS,
+          "Acknowledgements and other answers waiting for one Socket.IO client."),
+    COUNT("socket-unsent-bytes", socket_unsent_bytes, "16k", 1024, 64 * 1024 * 1024,
+          BOUNDS, "Bytes the kernel holds unsent for one socket (TCP_NOTSENT_LOWAT)."),
+    MILLIS("header-timeout-ms", header_timeout_ms, "10000", 50, DAY_MS, NULL, BOUNDS,
+           "A request's headers must be here within it."),
+    MILLIS("body-timeout-ms", body_timeout_ms, "20000", 50, DAY_MS, NULL, BOUNDS,
+           "A request's body must be here within it."),
+    MILLIS("keepalive-ms", keepalive_ms, "65000", 50, DAY_MS, NULL, BOUNDS,
+           "An idle HTTP connection is closed after it."),
+    COUNT("keepalive-requests", keepalive_requests, "100000", 1, 100000000, BOUNDS,
+          "Requests on one connection."),
+    MILLIS("close-timeout-ms", close_timeout_ms, "5000", 50, DAY_MS, NULL, BOUNDS,
+           "A closing peer that does not take its last bytes within it is cut."),
+
+    ENUM("log-level", log_level, "info", "error|warn|info|debug", DIAG,
+         "Which diagnostics are written to standard error."),
+    ENUM("log-format", log_format, "text", "text|json", DIAG, "How they are written."),
+};
+const size_t SETTINGS_COUNT = sizeof(SETTINGS_ROWS) / sizeof(SETTINGS_ROWS[0]);
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_loopback(const char *address)
+{
+    return has_prefix(address, "127.") || has_prefix(address, "[::1]:") ||
+           has_prefix(address, "localhost:") || has_prefix(address, "unix:");
+}
+
+bool settings_check(const struct settings *settings, struct buf *error)
+{
+    for (size_t i = 0; i < settings->listen.count && !settings->insecure; i++)
+        if (!is_loopback(settings->listen.items[i]))
+            return buf_printf(
+                       error,
+                       "--listen %s can be reached by others, and --auth none lets "
+                       "everyone in: listen on 127.0.0.1 behind a proxy, or add "
+                       "--insecure if the network itself is trusted",
+                       settings->listen.items[i]) &&
+                   false;
+    if (strcmp(settings->bus, "memory") != 0 &&
+        !has_prefix(settings->bus, "redis://") && !has_prefix(settings->bus, "unix://"))
+        return buf_printf(
+                   error,
+                   "--bus is `memory` or a URL redis://[user:pass@]host:port[/db]") &&
+               false;
+    return true;
+}

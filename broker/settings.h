@@ -1,0 +1,72 @@
+/* settings.h - every setting of thinkwired: one table of rows. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_SETTINGS_H
+#define THINKWIRE_SETTINGS_H
+
+#include "base/config.h"
+
+/* What the rows of settings.c fill; base/config.h says which type a field has. */
+struct settings {
+    struct config_list listen;
+    char *bus;
+    char *redis_prefix;
+    char *events_redis;
+    char *events_channel;
+
+    char *default_site;
+    struct config_list sites;
+    struct config_list origins;
+    unsigned auth;
+    bool insecure;
+
+    uint64_t ping_interval_ms;
+    uint64_t ping_timeout_ms;
+    uint64_t upgrade_timeout_ms;
+    uint64_t connect_timeout_ms;
+    uint64_t max_payload_bytes;
+    bool eio3;
+    bool eio_default_3;
+
+    uint64_t heartbeat_ms;
+    uint64_t retry_ms;
+    uint64_t wait_unknown_ms;
+    uint64_t poll_wait_ms;
+
+    uint64_t retain_events;
+    uint64_t retain_bytes;
+    uint64_t retain_text_bytes;
+    uint64_t retain_total_bytes;
+    uint64_t retain_finished_ms;
+    uint64_t retain_room_ms;
+    uint64_t linger_ms;
+    uint64_t abandon_ms;
+    uint64_t stop_grace_ms;
+
+    uint64_t max_connections;
+    uint64_t max_connections_per_ip;
+    uint64_t max_subscriptions;
+    uint64_t max_tasks;
+    uint64_t publish_bytes;
+    uint64_t publish_events;
+    uint64_t opaque_lag_bytes;
+    uint64_t snapshot_total_bytes;
+    uint64_t control_bytes;
+    uint64_t socket_unsent_bytes;
+    uint64_t header_timeout_ms;
+    uint64_t body_timeout_ms;
+    uint64_t keepalive_ms;
+    uint64_t keepalive_requests;
+    uint64_t close_timeout_ms;
+
+    unsigned log_level;
+    unsigned log_format;
+};
+
+extern const struct config_row SETTINGS_ROWS[];
+extern const size_t SETTINGS_COUNT;
+extern const char SETTINGS_INTRO[];
+
+/* What no single row can tell: false with a message that names the remedy. */
+bool settings_check(const struct settings *settings, struct buf *error);
+
+#endif
