@@ -27,6 +27,7 @@ struct link;
 struct link_options {
     const char *name; /* CLIENT SETNAME; letters, digits, '-', '_' only; NULL = none */
     bool is_subscriber;
+    bool is_quiet; /* says nothing to diagnostics: inside other people's programs */
     /* 0 = the default in parentheses */
     uint64_t connect_timeout_ms; /* (5000) for everything until the link is up */
     uint64_t silence_ms;         /* (5000) heard nothing for so long: PING */
@@ -64,7 +65,8 @@ uint64_t link_up_since_ms(const struct link *link);
 const char *link_trouble(const struct link *link);
 /* "127.0.0.1:6379/0" or "/run/redis.sock": for diagnostics, without credentials. */
 const char *link_target(const struct link *link);
-/* Gives this connection up and connects again (a server that turned read-only, say). */
+/* Gives this connection up at the end of the turn and connects again (a server that turned
+ * read-only, say). `reason` is static text. */
 void link_drop(struct link *link, const char *reason);
 
 struct link_stats {

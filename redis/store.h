@@ -8,16 +8,16 @@
 
 /*
  * Each call is one script (redis/README.md has the table of answers) and each `done` is
- * called exactly once, never from inside the call. When Redis is away or answers an error
+ * called exactly once; not from inside the call, but for PUBLISH_REJECTED. When Redis is away or answers an error
  * the status is ..._UNAVAILABLE: nothing is known then, and a producer may simply repeat,
  * because publishing is idempotent. What callbacks point to is valid during the call.
  */
 struct store;
 
 struct store_limits {
-    size_t retain_events;        /* log entries per task (approximately: XADD MAXLEN ~) */
-    size_t retain_bytes;         /* of JSON in the log per task, approximately */
-    size_t retain_text_bytes;    /* past it a run ends with RUN_TOO_LARGE; each kind */
+    size_t retain_events;     /* log entries per task (approximately: XADD MAXLEN ~) */
+    size_t retain_bytes;      /* of JSON in the log per task, approximately */
+    size_t retain_text_bytes; /* past it a run ends with RUN_TOO_LARGE; each kind */
     uint64_t retain_finished_ms; /* all keys of a task, from its terminal event on */
     uint64_t retain_running_ms;  /* all keys of a task, from its last event on */
 };
@@ -50,7 +50,7 @@ void store_claim(struct store *store, const struct run_open_request *request,
 typedef void store_published(void *ctx, const struct publish_result *result);
 #define STORE_MAX_BATCH_EVENTS 1024
 #define STORE_MAX_BATCH_BYTES  (4u << 20)
-/* A larger batch is PUBLISH_REJECTED. With PUBLISH_ENDED and PUBLISH_TOO_LARGE first and
+/* A larger (or empty) batch is PUBLISH_REJECTED. With PUBLISH_ENDED and PUBLISH_TOO_LARGE first and
  * last tell what was still appended (epoch 0: nothing). */
 void store_publish(struct store *store, const struct publish_request *request,
                    store_published *done, void *ctx);
@@ -157,8 +157,8 @@ typedef void store_ranged(void *ctx, bool ok, const struct store_entry *entries,
 void store_range(struct store *store, const struct store_span *span, store_ranged *done,
                  void *ctx);
 /* The one entry `id`: count is 0 or 1. */
-void store_entry_at(struct store *store, const struct task_key *task, struct event_id id,
-                    store_ranged *done, void *ctx);
+void store_entry_at(struct store *store, const struct task_key *task,
+                    struct event_id id, store_ranged *done, void *ctx);
 
 struct store_item {
     struct task_key task;
@@ -176,7 +176,8 @@ struct store_listing {
      * first (for the sweep). Best effort: an index beside the tasks, repaired on read. */
     struct slice site;
     bool only_open;
-    size_t limit; /* at most 1000 */
+    size_t offset; /* in the index, for the next part of a long one */
+    size_t limit;  /* at most 1000 */
     void (*each)(void *ctx, const struct store_item *item);
     void (*done)(void *ctx, bool ok);
 };

@@ -1,0 +1,234 @@
+-- common.lua - what all scripts of a task share; put before each of them at build time.
+-- SPDX-License-Identifier: MIT
+--
+-- KEYS 1 log  2 run  3 text  4 reasoning  5 lease, all of one task (one hash slot)
+-- ARGV 1 live channel  2 ctl channel  3 task_id
+--      4 log entries  5 log bytes  6 text bytes (each kind) that are kept
+--      7 ms all keys live after the run ended  8 ms they live after its last event
+--      9... the script's own
+--
+-- The run hash: epoch, seq (of the last event), state, producer, counter (the next one
+-- expected), marks (see seq_of), lease_ms, started_at, updated_at, finished_at, request,
+-- keeps_text, stop_requested (an epoch), stop_at, bytes (of the log), expires_at,
+-- text_started_at, erased; and for both texts: _seq (reaches up to), _first, _n, _at.
+
+local LOG, RUN, LEASE = KEYS[1], KEYS[2], KEYS[5]
+local SPOKEN = {text = KEYS[3], reasoning = KEYS[4]}
+local LIVE, CTL, TASK_ID = ARGV[1], ARGV[2], ARGV[3]
+local KEEP_EVENTS, KEEP_BYTES, KEEP_TEXT = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local KEEP_FINISHED_MS, KEEP_RUNNING_MS = tonumber(ARGV[7]), tonumber(ARGV[8])
+local STATE_AFTER = {queued = 'queued', completion = 'completed', error = 'error', stopped = 'stopped'}
+local FINAL = {completed = true, error = true, stopped = true}
+local MAX_MARKS = 64
+
+local time = redis.call('TIME')
+local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Lua would write large numbers with an exponent.
+local function int(n)
+  return string.format('%.0f', n)
+end
+
+local function iso(ms)
+  local days = math.floor(ms / 86400000)
+  local rest = ms - days * 86400000
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day = doy - math.floor((153 * mp + 2) / 5) + 1
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day, math.floor(rest / 3600000),
+    math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
+end
+
+local NUMBERS = {'epoch', 'seq', 'counter', 'lease_ms', 'started_at', 'updated_at', 'finished_at', 'stop_requested',
+  'stop_at', 'bytes', 'expires_at', 'text_started_at', 'text_seq', 'text_first', 'text_n', 'reasoning_seq',
+  'reasoning_first', 'reasoning_n'}
+local WORDS = {'state', 'producer', 'marks', 'keeps_text', 'text_at', 'reasoning_at', 'erased'}
+local FIELDS = {}
+for _, list in ipairs({NUMBERS, WORDS}) do
+  for _, name in ipairs(list) do
+    FIELDS[#FIELDS + 1] = name
+  end
+end
+
+-- The run, or nil when there is none. Without its request, which may be large.
+local function load_run()
+  local values = redis.call('HMGET', RUN, unpack(FIELDS))
+  if not values[1] then
+    return nil
+  end
+  local run = {}
+  for i, name in ipairs(FIELDS) do
+    if i <= #NUMBERS then
+      run[name] = tonumber(values[i]) or 0
+    else
+      run[name] = values[i] or ''
+    end
+  end
+  return run
+end
+
+local function save_run(run)
+  local args = {'HSET', RUN, 'lease_ms', int(run.lease_ms)}
+  for _, name in ipairs(NUMBERS) do
+    if run[name] ~= 0 then
+      args[#args + 1] = name
+      args[#args + 1] = int(run[name])
+    end
+  end
+  for _, name in ipairs(WORDS) do
+    if run[name] ~= '' then
+      args[#args + 1] = name
+      args[#args + 1] = run[name]
+    end
+  end
+  redis.call(unpack(args))
+end
+
+-- All keys of a task expire together.
+local function expire_at(run, at)
+  run.expires_at = at
+  for _, key in ipairs({LOG, RUN, SPOKEN.text, SPOKEN.reasoning}) do
+    redis.call('PEXPIREAT', key, int(at))
+  end
+end
+
+-- Saves and sets the common expiry. Of a running task it is moved on only now and then, or
+-- when a key is new.
+local function settle(run)
+  if run.bytes > KEEP_BYTES then
+    local len = redis.call('XLEN', LOG)
+    local keep = math.max(1, math.floor(len * KEEP_BYTES / run.bytes * 0.75))
+    redis.call('XTRIM', LOG, 'MAXLEN', int(keep))
+    run.bytes = math.floor(run.bytes * keep / len)
+  end
+  local at = NOW + (FINAL[run.state] and KEEP_FINISHED_MS or KEEP_RUNNING_MS)
+  local is_due = FINAL[run.state] or run.is_new_key or at - run.expires_at > KEEP_RUNNING_MS / 16
+  if is_due then
+    run.expires_at = at
+  end
+  save_run(run)
+  if is_due then
+    expire_at(run, at)
+  end
+end
+
+-- Appends one event that has passed all checks. Every other write of a script comes after
+-- its first XADD, which is the one that can fail (a log that is ahead of its run hash).
+local function append(run, kind, json, text)
+  local id = int(run.epoch) .. '-' .. int(run.seq + 1)
+  local added = redis.pcall('XADD', LOG, 'MAXLEN', '~', KEEP_EVENTS, id, 'e', json)
+  if type(added) == 'table' and added.err then
+    return added.err
+  end
+  run.seq = run.seq + 1
+  run.is_new_key = run.is_new_key or run.seq == 1
+  run.bytes = run.bytes + #json
+  run.updated_at = NOW
+  run.state = STATE_AFTER[kind] or 'running'
+  if kind == 'text' and run.text_started_at == 0 then
+    run.text_started_at = NOW
+  end
+  if text ~= '' then
+    local len = redis.call('APPEND', SPOKEN[kind], text)
+    run.is_new_key = run.is_new_key or len == #text
+    run[kind .. '_seq'] = run.seq
+    run[kind .. '_n'] = run[kind .. '_n'] + 1
+    if run[kind .. '_first'] == 0 then
+      run[kind .. '_first'] = run.seq
+    end
+    if run[kind .. '_at'] == '' then
+      local good, event = pcall(cjson.decode, json)
+      run[kind .. '_at'] = good and type(event.timestamp) == 'string' and event.timestamp or iso(NOW)
+    end
+  end
+  if FINAL[run.state] then
+    run.finished_at = NOW
+    redis.call('DEL', LEASE)
+  end
+  redis.call('PUBLISH', LIVE, id .. ' ' .. json)
+  return nil
+end
+
+local function is_too_long(kind, text)
+  return text ~= '' and redis.call('STRLEN', SPOKEN[kind]) + #text > KEEP_TEXT
+end
+
+local function end_with_error(run, code, message)
+  return append(run, 'error', string.format('{"type":"error","task_id":"%s","code":%s,"message":%s,"partial":false,"timestamp":"%s"}',
+    TASK_ID, cjson.encode(code), cjson.encode(message), iso(NOW)), '')
+end
+
+-- Tells the length so far, in code points: every byte that continues none.
+local function end_with_stop(run)
+  local _, length = string.gsub(redis.call('GET', SPOKEN.text) or '', '[^\128-\191]', '')
+  return append(run, 'stopped', string.format('{"type":"stopped","task_id":"%s","length":%d,"partial":false,"timestamp":"%s"}',
+    TASK_ID, length, iso(NOW)), '')
+end
+
+local function last_epoch_of_log()
+  local info = redis.pcall('XINFO', 'STREAM', LOG)
+  for i = 1, info.err and 0 or #info, 2 do
+    if info[i] == 'last-generated-id' then
+      return tonumber(string.match(info[i + 1], '^%d+'))
+    end
+  end
+  return 0
+end
+
+-- Begins a new run, after ending an open earlier one. Answers run, error.
+local function open_run(old, want)
+  -- A producer that got no answer opens again: its run without any event just goes.
+  local is_again = old and want.producer ~= '' and old.producer == want.producer and old.seq == 0
+  if old and not FINAL[old.state] and not is_again then
+    local err = end_with_error(old, 'SUPERSEDED', 'A newer run of this task was opened.')
+    -- A log ahead of its hash cannot be ended, and need not be: the new epoch is beyond it.
+    if err and not string.find(err, 'equal or smaller', 1, true) then
+      return nil, err
+    end
+  end
+  local run = {}
+  for _, name in ipairs(NUMBERS) do
+    run[name] = 0
+  end
+  for _, name in ipairs(WORDS) do
+    run[name] = ''
+  end
+  run.epoch = math.max(NOW, last_epoch_of_log() + 1, old and old.epoch + 1 or 0)
+  run.state, run.producer, run.lease_ms = want.state, want.producer, want.lease_ms
+  run.started_at, run.updated_at, run.counter, run.marks = NOW, NOW, 1, '1:0'
+  run.bytes = old and old.bytes or 0
+  run.is_new_key = true
+  local request = want.request
+  if want.keeps_text and old then
+    run.keeps_text = '1'
+    run.text_n, run.text_at = old.text_n, old.text_at
+    run.reasoning_n, run.reasoning_at = old.reasoning_n, old.reasoning_at
+    if request == '' then
+      request = redis.call('HGET', RUN, 'request') or ''
+    end
+  else
+    redis.call('DEL', SPOKEN.text, SPOKEN.reasoning)
+  end
+  redis.call('DEL', RUN)
+  if request ~= '' then
+    redis.call('HSET', RUN, 'request', request)
+  end
+  if run.lease_ms > 0 then
+    redis.call('SET', LEASE, run.producer, 'PX', int(run.lease_ms))
+  else
+    redis.call('DEL', LEASE)
+  end
+  redis.call('PUBLISH', LIVE, string.format('%s-0 {"type":"opened","state":"%s","started_at":%s,"keeps_text":%s}',
+    int(run.epoch), run.state, int(NOW), tostring(run.keeps_text == '1')))
+  return run, nil
+end
+
+local function stop_flag(run)
+  return run.stop_requested == run.epoch and 1 or 0
+end

@@ -1,0 +1,42 @@
+-- end.lua - ends a run if a condition holds.
+-- SPDX-License-Identifier: MIT
+--
+-- ARGV 9 condition (any | lease-absent | queued | stop-grace | idle)  10 epoch (0 = current)
+--      11 min age ms (of queued, stop-grace, idle)  12 type (error | stopped)
+--      13 code and 14 message of an error
+-- Answer {status, epoch, seq}: ENDED_NOW, ENDED, HELD, STALE, UNKNOWN_RUN
+
+local condition, epoch, min_age = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
+local run = load_run()
+if not run or run.erased ~= '' then
+  return {'UNKNOWN_RUN', 0, 0}
+end
+if epoch > 0 and run.epoch ~= epoch then
+  return {'STALE', run.epoch, run.seq}
+end
+if FINAL[run.state] then
+  return {'ENDED', run.epoch, run.seq}
+end
+
+local holds = {
+  ['any'] = true,
+  ['lease-absent'] = run.lease_ms > 0 and redis.call('EXISTS', LEASE) == 0,
+  ['queued'] = run.state == 'queued' and NOW - run.started_at >= min_age,
+  ['stop-grace'] = run.stop_requested == run.epoch and NOW - run.stop_at >= min_age,
+  ['idle'] = run.lease_ms == 0 and NOW - run.updated_at >= min_age
+}
+if not holds[condition] then
+  return {'HELD', run.epoch, run.seq}
+end
+
+local err
+if ARGV[12] == 'stopped' then
+  err = end_with_stop(run)
+else
+  err = end_with_error(run, ARGV[13], ARGV[14])
+end
+if err then
+  return redis.error_reply(err)
+end
+settle(run)
+return {'ENDED_NOW', run.epoch, run.seq}
