@@ -25,12 +25,6 @@ static void on_open(void *ctx, struct eio_session *eio)
         sio_socket_join(session, slice_of("/"), slice_make(NULL, 0));
 }
 
-static bool is_connected(const struct list *link)
-{
-    return LIST_ENTRY(link, const struct sio_socket, link)->state ==
-           SIO_STATE_CONNECTED;
-}
-
 static struct sio_socket *first_to_last(struct sio_session *session)
 {
     struct list *link = session->sockets.next;
