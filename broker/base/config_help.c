@@ -96,6 +96,14 @@ static void put_form(struct buf *out, const struct config_row *row)
     buf_putc(out, '\n');
 }
 
+static void put_range(struct buf *out, const struct config_row *row)
+{
+    if (row->max == UINT64_MAX)
+        buf_printf(out, "%" PRIu64 " or more; ", row->min);
+    else
+        buf_printf(out, "%" PRIu64 " to %" PRIu64 "; ", row->min, row->max);
+}
+
 static void put_row(struct buf *out, const struct config_row *row)
 {
     char env[CONFIG_ENV_SIZE];
@@ -109,7 +117,7 @@ static void put_row(struct buf *out, const struct config_row *row)
     buf_printf(&facts, "default: %s; ",
                value == NULL || *value == '\0' ? "none" : value);
     if (row->type == CONFIG_U64)
-        buf_printf(&facts, "%" PRIu64 " to %" PRIu64 "; ", row->min, row->max);
+        put_range(&facts, row);
     buf_printf(&facts, "environment: %s", env);
     if (row->env_alias != NULL)
         buf_printf(&facts, " or %s", row->env_alias);
