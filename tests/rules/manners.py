@@ -74,7 +74,8 @@ def banned_calls(root, paths):
 MAY_HOLD_STATE = {
     "broker/base/diag.c": "diagnostics must be possible before there is a broker",
 }
-# A pthread_once_t is state that can only say "done". A definition at file level or a static inside a function, that is not const.
+# A definition at file level or a static inside a function, that is not const. (What a
+# pthread_once_t holds is only whether something was done.)
 STATIC = re.compile(r"\s*(?:static|_Thread_local|thread_local)\s+(?!.*\bconst\b)(?!inline\b|pthread_once_t\b)"
                     r"[\w\s*]+?\w(?:\[[^\]]*\])*\s*(?:=|;)")
 GLOBAL = re.compile(r"(?!typedef|extern|struct \w+;|enum \w+;|union \w+;|return|goto|static)"
