@@ -98,11 +98,11 @@ static void sockets_may_be_disconnected_inside_a_drain(void **state)
     b->on_drain = disconnect_in_drain;
     answered(b, fetch(b), 200,
              "41/c,\x1e"
-             "41/b,\x1e"
-             "41/a,");
+             "41/a,\x1e"
+             "41/b,");
     heard(b, "disconnect /c server namespace disconnect\n"
-             "disconnect /b server namespace disconnect\n"
-             "disconnect /a server namespace disconnect\n");
+             "disconnect /a server namespace disconnect\n"
+             "disconnect /b server namespace disconnect\n");
 }
 
 static void close_in_drain(struct bench *b, struct sio_socket *socket)
