@@ -1,0 +1,242 @@
+/* pipe.c - bytes out: at most one rest per connection, shared bytes and an offset. */
+/* SPDX-License-Identifier: MIT */
+#include "transport/transport.h"
+
+#include "codec/sse.h"
+#include "codec/ws.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+/* No single write is longer, so that one reader does not hold up the others. */
+#define WRITE_MAX_BYTES 65536
+#define REASON_MAX      120
+
+/*
+ * Why send(2) and not lws_write(): lws_write() copies what the socket does not take, up to
+ * the whole 64 KB for each stalled reader, unless poll(2) is asked first, a second system
+ * call for each frame. Here a short write costs an offset. libwebsockets sends by
+ * itself only on a WebSocket and only when it is told that the socket is writable (a
+ * pong, the echo of a close); between our writes the stream must therefore stand between
+ * two frames: when the socket tears one, the end of that frame (one frame, at most 64
+ * KB, seldom above a few hundred bytes) goes to lws_write(), which holds it in front of
+ * everything else.
+ */
+
+static bool is_websocket(const struct conn *conn)
+{
+    return conn->state == CONN_WEBSOCKET;
+}
+
+static void drop_rest(struct conn *conn)
+{
+    bytes_unref(conn->rest);
+    conn->rest = NULL;
+    conn->rest_at = 0;
+}
+
+void pipe_release(struct conn *conn)
+{
+    drop_rest(conn);
+    bytes_unref(conn->farewell);
+    conn->farewell = NULL;
+}
+
+/* Of `left`, which was cut after `sent` bytes: hands over the end of a torn frame. Answers
+ * how many bytes are taken care of, or -1. */
+static ssize_t finish_torn_frame(struct conn *conn, struct slice left, size_t sent)
+{
+    size_t whole = ws_whole_frames(left, sent);
+
+    if (whole == sent || sent == 0)
+        return (ssize_t)sent;
+    /* Either the first frame is longer than what was sent, or the one behind `whole`. */
+    if (whole < sent)
+        whole += ws_whole_frames(slice_make(left.ptr + whole, left.len - whole), 1);
+    if (!wire_finish_frame(conn, left.ptr + sent, whole - sent))
+        return -1;
+    return (ssize_t)whole;
+}
+
+/* One write; answers how far it came, 0 when the socket is full, -1 when it is dead. */
+static ssize_t write_once(struct conn *conn, struct slice left, bool *is_full)
+{
+    size_t want = left.len < WRITE_MAX_BYTES ? left.len : WRITE_MAX_BYTES;
+    ssize_t sent = 0;
+
+    if (want < left.len && is_websocket(conn))
+        want = ws_whole_frames(left, WRITE_MAX_BYTES);
+    do {
+        sent = send(wire_fd(conn), left.ptr, want, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        *is_full = errno == EAGAIN || errno == EWOULDBLOCK;
+        return *is_full ? 0 : -1;
+    }
+    counter_add(conn->server->count.sent_bytes, (uint64_t)sent);
+    *is_full = (size_t)sent < want;
+    if (*is_full && is_websocket(conn))
+        return finish_torn_frame(conn, left, (size_t)sent);
+    return sent;
+}
+
+/* Sends as much of the rest as the socket takes; true when nothing is left. */
+static bool flush_rest(struct conn *conn)
+{
+    while (conn->rest != NULL) {
+        struct slice left = slice_make(conn->rest->data + conn->rest_at,
+                                       conn->rest->len - conn->rest_at);
+        bool is_full = false;
+        ssize_t done = write_once(conn, left, &is_full);
+        if (done < 0) {
+            drop_rest(conn);
+            conn_doom(conn, "transport error");
+            return false;
+        }
+        conn->rest_at += (size_t)done;
+        if (conn->rest_at == conn->rest->len)
+            drop_rest(conn);
+        if (is_full) {
+            wire_want_writable(conn);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Only a 100 Continue that did not fit stands before something else. */
+static void keep_behind_rest(struct conn *conn, const struct bytes *bytes)
+{
+    size_t left = conn->rest->len - conn->rest_at;
+    struct bytes *both = bytes_new(left + bytes->len);
+
+    memcpy(both->data, conn->rest->data + conn->rest_at, left);
+    memcpy(both->data + left, bytes->data, bytes->len);
+    drop_rest(conn);
+    conn->rest = both;
+}
+
+bool pipe_put(struct conn *conn, struct bytes *bytes)
+{
+    if (conn->wsi == NULL || (conn->later & LATER_KILL) != 0)
+        return false;
+    if (conn->rest != NULL) {
+        keep_behind_rest(conn, bytes);
+        return false;
+    }
+    if (bytes->len == 0)
+        return true;
+    conn->rest = bytes_ref(bytes);
+    conn->rest_at = 0;
+    if (is_websocket(conn) && wire_is_buffering(conn)) {
+        wire_want_writable(conn);
+        return false;
+    }
+    return flush_rest(conn);
+}
+
+static bool send_frames(struct pipe *pipe, struct bytes *bytes)
+{
+    struct conn *conn = (struct conn *)(void *)pipe;
+
+    if (pipe->is_closing)
+        return false;
+    assert(!pipe->is_full);
+    if (pipe_put(conn, bytes))
+        return true;
+    pipe->is_full = true;
+    return false;
+}
+
+/* ---- the end of a stream ---- */
+
+/* Everything is out: for a WebSocket the peer's answer is awaited, an HTTP/1.1 connection
+ * goes on to the next request. */
+static void stream_ended(struct conn *conn)
+{
+    conn->has_said_bye = true;
+    if (conn->state == CONN_STREAM)
+        conn_later(conn, LATER_ADVANCE);
+}
+
+static void say_farewell(struct conn *conn)
+{
+    struct bytes *farewell = conn->farewell;
+
+    if (conn->has_said_bye)
+        return;
+    conn->farewell = NULL;
+    bool is_out = farewell == NULL || pipe_put(conn, farewell);
+    bytes_unref(farewell);
+    if (is_out)
+        stream_ended(conn);
+}
+
+static struct bytes *close_frame(unsigned code, const char *reason)
+{
+    struct buf frame;
+    char payload[2 + REASON_MAX];
+    size_t len = 0;
+
+    if (code != 0) {
+        size_t reason_len = reason == NULL ? 0 : strnlen(reason, REASON_MAX);
+        payload[0] = (char)(code >> 8);
+        payload[1] = (char)(code & 0xff);
+        if (reason_len > 0)
+            memcpy(payload + 2, reason, reason_len);
+        len = 2 + reason_len;
+    }
+    buf_init(&frame, sizeof(payload) + 16);
+    (void)ws_frame(&frame, WS_CLOSE, slice_make(payload, len));
+    struct bytes *bytes = buf_share(&frame);
+    buf_release(&frame);
+    return bytes;
+}
+
+static void close_pipe(struct pipe *pipe, unsigned code, const char *reason)
+{
+    struct conn *conn = (struct conn *)(void *)pipe;
+
+    if (pipe->is_closing)
+        return;
+    pipe->is_closing = true;
+    deadline_set(conn, WAIT_CLOSE);
+    if (pipe->framing == FRAMING_WS)
+        conn->farewell = close_frame(code, reason);
+    else if (pipe->framing == FRAMING_CHUNKED)
+        conn->farewell = bytes_copy(CHUNK_LAST, sizeof(CHUNK_LAST) - 1);
+    if (conn->rest == NULL)
+        say_farewell(conn);
+}
+
+const struct pipe_ops PIPE_OPS = {.send = send_frames, .close = close_pipe};
+
+/* ---- the socket takes bytes again ---- */
+
+void pipe_writable(struct conn *conn)
+{
+    bool had_rest = conn->rest != NULL;
+
+    if (conn->wsi == NULL || (conn->later & LATER_KILL) != 0 || !flush_rest(conn))
+        return;
+    if (conn->state == CONN_ANSWER) {
+        if (had_rest)
+            respond_done(conn);
+        return;
+    }
+    if (conn->pipe.owner == NULL)
+        return;
+    if (conn->pipe.is_closing) {
+        if (conn->farewell != NULL)
+            say_farewell(conn);
+        else if (had_rest)
+            stream_ended(conn);
+        return;
+    }
+    if (!conn->pipe.is_full)
+        return;
+    conn->pipe.is_full = false;
+    if (conn->pipe.owner->on_drain != NULL)
+        conn->pipe.owner->on_drain(&conn->pipe);
+}

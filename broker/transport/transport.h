@@ -1,0 +1,256 @@
+/* transport.h - the server and its connections, as the files of this room see them. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_TRANSPORT_TRANSPORT_H
+#define THINKWIRE_TRANSPORT_TRANSPORT_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "transport/h1.h"
+#include "transport/origin.h"
+#include "transport/server.h"
+
+/*
+ * The life of a connection (struct conn, conn.c):
+ *
+ *   accept -> HEAD -> BODY -> BUSY --respond--> ANSWER --+-> HEAD (keep-alive)
+ *              |                \                        +-> LINGER -> gone
+ *              |                 \--stream--> STREAM ----/
+ *              +--upgrade--> UPGRADE -> WEBSOCKET -> gone
+ *
+ * Up to UPGRADE the libwebsockets handle (wsi) has its raw-socket role and every byte of HTTP
+ * is read and written here. For a WebSocket a duplicate of the descriptor is adopted in
+ * the HTTP role together with a request line of our own making, so its HTTP parser
+ * never sees a byte from outside; from then on it does the framing.
+ *
+ * Nothing is freed under a caller's feet: whatever ends a connection outside of a
+ * libwebsockets callback is put off to the end of the turn (conn_later).
+ */
+struct lws;
+struct lws_context;
+struct lws_vhost;
+struct listener;
+struct exchange;
+struct upgrade;
+
+enum conn_state {
+    CONN_HEAD,    /* waits for a request head, or holds a part of one */
+    CONN_BODY,    /* the body of conn->exchange comes in */
+    CONN_BUSY,    /* a handler has conn->exchange */
+    CONN_ANSWER,  /* a whole answer leaves */
+    CONN_STREAM,  /* an open HTTP stream: conn->pipe */
+    CONN_UPGRADE, /* accepted, waits for the end of the turn */
+    CONN_WEBSOCKET,
+    CONN_LINGER, /* we have shut down our side and wait for theirs */
+    CONN_GONE
+};
+
+/* What a connection waits for; one bound in time each (deadline.c). */
+enum wait_kind { WAIT_HEAD, WAIT_BODY, WAIT_KEEPALIVE, WAIT_CLOSE, WAIT_KINDS };
+
+/* Put-off work of a connection, as bits. */
+#define LATER_KILL    1u /* cut it, then tell its owner */
+#define LATER_ADVANCE 2u /* look at the next pipelined request */
+
+/* One per address that has connections. */
+struct peer {
+    size_t connections;
+    char text[48];
+};
+
+struct conn {
+    struct pipe pipe; /* first: a pipe is its connection */
+    struct server *server;
+    struct lws *wsi; /* NULL when libwebsockets is done with it */
+    struct peer *peer;
+    struct list node;  /* server->conns */
+    struct list wait;  /* server->waits[] */
+    struct list queue; /* server->upgrades */
+    uint64_t deadline_ms;
+    struct turn_task task;
+    /* What the socket did not take: the rest of one send, then what ends the stream. */
+    struct bytes *rest;
+    size_t rest_at;
+    struct bytes *farewell;
+    struct buf
+        in; /* a part of a head or pipelined requests; of a message on a WebSocket */
+    size_t scanned;
+    uint64_t discard; /* bytes of a refused body still to come */
+    struct exchange *exchange;
+    struct upgrade *upgrade;
+    const struct ws_route *route; /* of a WebSocket */
+    const char *reason;           /* why it was cut, or NULL */
+    unsigned requests;
+    unsigned later;
+    uint8_t state;
+    uint8_t wait_kind;
+    bool closes;       /* after this answer */
+    bool is_advancing; /* conn_advance() is below us on the stack */
+    bool is_paused;    /* we do not read */
+    bool has_said_bye; /* farewell sent, or nothing of that sort to send */
+    bool is_binary;    /* the message being put together */
+};
+
+/* What stands between the 101 and the request that asked for it. */
+struct upgrade {
+    void *token;
+    char key[25];
+    struct buf lines; /* for the 101: X-Request-Id and CORS */
+};
+
+struct exchange {
+    struct http_exchange pub; /* first */
+    struct http_request request;
+    struct conn *conn;
+    const struct http_route *route;
+    size_t body_got;
+    char *body;
+    char made_id[24];
+    bool is_kept; /* the handler returned without an answer */
+    struct http_header headers[];
+};
+
+struct transport_counters {
+    struct counter *connections;
+    struct counter *accepted;
+    struct counter *refused_total;
+    struct counter *refused_ip;
+    struct counter *refused_files;
+    struct counter *answers[6]; /* by status / 100 */
+    struct counter *sent_bytes;
+    struct counter *messages;
+    struct counter *streams;
+    struct counter *websockets;
+    struct counter *oversize_head;
+    struct counter *oversize_body;
+    struct counter *oversize_message;
+    struct counter *bad_requests;
+    struct counter *bad_messages;
+    struct counter *foreign_origins;
+    struct counter *timeouts[WAIT_KINDS];
+};
+
+struct server {
+    struct loop *loop;
+    struct server_options options;
+    struct origin_rules origins;
+    struct transport_counters count;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct http_route *routes;
+    size_t route_count;
+    struct ws_route *ws_routes;
+    size_t ws_route_count;
+    struct listener **listeners;
+    size_t listener_count;
+    int spare_fd; /* given up for a moment to refuse a connection when files run out */
+    struct list conns;
+    size_t conn_count;
+    struct map *peers;
+    struct list waits[WAIT_KINDS];
+    uint64_t wait_ms[WAIT_KINDS];
+    struct timer wait_timer;
+    uint64_t wait_timer_ms; /* when it fires */
+    struct list upgrades;
+    struct turn_task upgrade_task;
+    struct conn *adopting; /* whose wsi is being made, during that call only */
+    uint64_t date_second;
+    char date[32];
+    bool is_draining; /* server_stop_listening() was called */
+};
+
+/* ---- listener.c ---- */
+bool listener_open(struct server *server, const char *address, struct buf *error);
+/* Stops accepting; the addresses stay known. */
+void listeners_stop(struct server *server);
+void listeners_free(struct server *server);
+
+/* ---- conn.c ---- */
+/* Takes `fd`. `peer_text` names the address. */
+void conn_accept(struct server *server, int fd, const char *peer_text);
+/* Whether one more is within the bounds; counts the refusal. */
+bool conn_is_welcome(struct server *server, const char *peer_text);
+/* libwebsockets told us that the socket is gone. */
+void conn_lost(struct conn *conn);
+void conn_later(struct conn *conn, unsigned what);
+/* Cuts it at the end of the turn, for `reason` (fixed text told to the owner). */
+void conn_doom(struct conn *conn, const char *reason);
+/* Ends everything: tells the owner, frees. */
+void conn_finish(struct conn *conn, const char *reason);
+void conn_set_paused(struct conn *conn, bool is_paused);
+
+/* ---- deadline.c ---- */
+void deadline_init(struct server *server);
+void deadline_release(struct server *server);
+/* (Re)starts the one wait of a connection. */
+void deadline_set(struct conn *conn, enum wait_kind kind);
+void deadline_clear(struct conn *conn);
+
+/* ---- request.c: bytes in, requests out ---- */
+/* False when the connection must be closed by the caller. */
+bool request_input(struct conn *conn, const char *data, size_t len);
+/* Handles what is buffered, as long as there is a whole request and nobody is busy. */
+void request_advance(struct conn *conn);
+void exchange_free(struct exchange *x);
+
+/* ---- respond.c: answers out ---- */
+extern const struct http_exchange_ops EXCHANGE_OPS;
+/* An error answer of the transport's own to something that never became an exchange; the
+ * connection closes after it. */
+void respond_refusal(struct conn *conn, unsigned status, const char *code,
+                     const char *message);
+/* The answer to `x` left; goes on with the next request or ends. */
+void respond_done(struct conn *conn);
+/* Sends 100 Continue. */
+void respond_continue(struct conn *conn);
+/* A refused WebSocket: `body` as `content_type`, then the connection closes. */
+void respond_ws_refusal(struct conn *conn, struct exchange *x, unsigned status,
+                        const char *body, const char *content_type);
+
+/* ---- pipe.c: bytes out ---- */
+extern const struct pipe_ops PIPE_OPS;
+/* Sends `bytes` (borrowed) now and keeps what does not fit; false when something is kept
+ * or the connection is doomed. */
+bool pipe_put(struct conn *conn, struct bytes *bytes);
+/* The socket takes bytes again. */
+void pipe_writable(struct conn *conn);
+void pipe_release(struct conn *conn);
+
+/* ---- ws.c ---- */
+/* A WebSocket upgrade was asked for by `x` (freed here). */
+void ws_upgrade(struct conn *conn, struct exchange *x);
+void ws_run_upgrades(struct turn_task *task);
+/* An upgrade that was accepted comes to nothing: its token goes back. */
+void ws_abandon(struct conn *conn);
+void ws_receive(struct conn *conn, const char *data, size_t len);
+/* Appends the head of the 101 answer. */
+bool ws_add_lines(struct conn *conn, char **at, size_t room);
+
+/* ---- wire.c: the one file that calls libwebsockets ---- */
+bool wire_open(struct server *server, struct buf *error);
+void wire_close(struct server *server);
+/* Makes a raw wsi of `fd` for conn; takes `fd` also on failure. */
+bool wire_adopt_raw(struct conn *conn, int fd);
+/* Adopts a duplicate of conn's socket as a WebSocket. */
+bool wire_adopt_ws(struct conn *conn);
+int wire_fd(const struct conn *conn);
+void wire_want_writable(struct conn *conn);
+void wire_set_reading(struct conn *conn, bool is_reading);
+/* libwebsockets holds bytes of its own (a pong, the end of a torn frame). */
+bool wire_is_buffering(const struct conn *conn);
+/* Hands the end of a torn frame over; copied there. */
+bool wire_finish_frame(struct conn *conn, const char *data, size_t len);
+bool wire_message_is_first(const struct conn *conn);
+bool wire_message_is_final(const struct conn *conn);
+bool wire_message_is_binary(const struct conn *conn);
+/* Closes the wsi at once; no callback names conn afterwards. */
+void wire_kill(struct conn *conn);
+
+/* ---- server.c ---- */
+const struct http_route *server_find_route(const struct server *server,
+                                           struct slice path);
+const struct ws_route *server_find_ws_route(const struct server *server,
+                                            struct slice path);
+/* "Sun, 06 Nov 1994 08:49:37 GMT" of now. */
+const char *server_date(struct server *server);
+
+#endif
