@@ -106,7 +106,7 @@ def judge_latejoin(results):
         odd = abs(result["merged"] - 2) + abs(result["fewest_merged"] - 2)
         verdicts += [verdict("latejoin", who, "subscribe to last byte, median",
                              result["median_us"] / 1000, 5, "ms"),
-                     verdict("latejoin", who, "events besides one per kind", odd, 0)]
+                     verdict("latejoin", who, "events beyond one per kind", odd, 0)]
     return verdicts
 
 

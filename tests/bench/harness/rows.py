@@ -81,7 +81,7 @@ def live_subjects(tools, servers):
     chosen = []
     if "thinkwire" in servers:
         chosen += [Thinkwire(tools, "ws"), Thinkwire(tools, "socketio"),
-                   Thinkwire(tools, "sse")]
+                   Thinkwire(tools, "sse"), Thinkwire(tools, "ws", "native")]
     if "socketio" in servers:
         chosen.append(SocketIo(tools))
     if "nchan" in servers:
@@ -144,6 +144,8 @@ def memory(tools, servers, sizes, say):
     results = []
     for tasks in (1, sizes.connections):
         for subject in live_subjects(tools, set(servers) - {"ceiling"}):
+            if subject.feed == "native":
+                continue  # nothing is published: the same as /ws
             say(f"memory: {subject.name}, {tasks} task(s)")
             results.append(memory_of(subject, sizes.connections, tasks))
     return results
@@ -176,29 +178,15 @@ def join_result(subject, case, each, cpu):
             "fewest_merged": min(one["merged"] for one in each)}
 
 
-def publish_run(subject, family, words):
-    """The long run on task 0, whole before anybody joins it."""
-    batch = 1 if isinstance(subject, Nchan) else 100
-    publisher = family.start(
-        [subject.tools.program("bench_publish"), "--via",
-         "nchan" if isinstance(subject, Nchan) else "http", "--port", subject.port,
-         "--events", words, "--batch", batch, "--window", 16, "--words", words],
-        talks=True)
-    answer = publisher.read_json(DEADLINE + 5)
-    if answer["refused"] or answer["answered"] != answer["requests"]:
-        raise BenchError(f"{subject.name}: publishing failed: {answer}"
-                         + publisher.log_tail())
-
-
 def latejoin_thinkwire(tools, sizes, say):
     results = []
     with Family() as family:
         tools.empty_redis()
-        writer = Thinkwire(tools, "ws")
+        writer = Thinkwire(tools, "ws", "native")
         writer.start(family)
         # A reader that stays keeps the run in this broker's memory: the warm case.
         start_load(writer, family, {"--readers": 1, "--tasks": 1})
-        publish_run(writer, family, sizes.words)
+        writer.publish_words(family, sizes.words, DEADLINE)
         time.sleep(0.5)
         for reader in ("ws", "socketio", "sse"):
             writer.reader = reader
@@ -216,7 +204,7 @@ def latejoin_thinkwire(tools, sizes, say):
 def cold_join(tools, reader, words):
     """One joiner on a broker that never saw the run."""
     with Family() as family:
-        subject = Thinkwire(tools, reader)
+        subject = Thinkwire(tools, reader, "native")
         subject.start(family)
         time.sleep(0.5)
         each, cpu = join_cost(subject, family, 1, words)
@@ -233,7 +221,7 @@ def latejoin(tools, servers, sizes, say):
             subject.buffer = sizes.words + 1000
             say(f"latejoin: {subject.name}, replay of every message")
             subject.start(family)
-            publish_run(subject, family, sizes.words)
+            subject.publish_words(family, sizes.words, DEADLINE)
             each, cpu = join_cost(subject, family, sizes.warm_joins, sizes.words)
             results.append(join_result(subject, "replay", each, cpu))
     return results

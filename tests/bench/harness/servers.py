@@ -51,7 +51,7 @@ class Subject:
     """Defaults of what a row needs to know; subclasses start the server."""
     server = ""      # who pays the CPU
     reader = ""      # --kind of the load client
-    feed = "frappe"  # --via of the publisher
+    feed = "frappe"  # --via of the publisher; "native": bench_emit
     options = ()     # further arguments of the load client
 
     def __init__(self, tools, reader=None, feed=None, options=()):
@@ -76,11 +76,21 @@ class Subject:
 
     def publish(self, family, first, events, tasks, rate, deadline):
         """Publishes and waits until everything was taken; answers what the publisher says."""
+        return self.run_publisher(family, deadline, {
+            "--tasks": tasks, "--first": first, "--events": events, "--rate": rate})
+
+    def publish_words(self, family, words, deadline):
+        """The long run of the late-join row on task 0, whole when this returns."""
+        batch = 100 if self.feed == "native" else 1
+        self.run_publisher(family, deadline, {
+            "--events": words, "--words": words, "--batch": batch, "--window": 256})
+
+    def run_publisher(self, family, deadline, arguments):
+        flat = [part for pair in arguments.items() for part in pair]
+        program = "bench_emit" if self.feed == "native" else "bench_publish"
         publisher = family.start(
-            [self.tools.program("bench_publish"), "--via", self.feed,
-             "--port", self.feed_port, "--tasks", tasks, "--first", first,
-             "--events", events, "--rate", rate, "--deadline-ms", int(deadline * 1000)],
-            talks=True)
+            [self.tools.program(program), "--via", self.feed, "--port", self.feed_port,
+             "--deadline-ms", int(deadline * 1000), *flat], talks=True)
         answer = publisher.read_json(deadline + 5)
         if answer["refused"] or answer["answered"] != answer["requests"]:
             raise BenchError(f"{self.name}: publishing failed: {answer}"
