@@ -9,12 +9,12 @@ LEFT_OUT = {"build", "node_modules", ".git", "__pycache__", "results", "_reports
 
 def files(root):
     """Relative paths of everything that is committed or about to be."""
-    listing = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z", "."],
-        capture_output=True, text=True, check=False)
-    if listing.returncode == 0:
-        paths = (pathlib.PurePath(name) for name in listing.stdout.split("\0") if name)
-    else:
+    try:
+        listing = subprocess.run(
+            ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z", "."],
+            capture_output=True, text=True, check=True).stdout
+        paths = (pathlib.PurePath(name) for name in listing.split("\0") if name)
+    except (OSError, subprocess.CalledProcessError):  # an archive, or a machine without git
         paths = (path.relative_to(root) for path in pathlib.Path(root).rglob("*"))
     return sorted(path for path in paths
                   if not LEFT_OUT & set(path.parts) and (root / path).is_file())
