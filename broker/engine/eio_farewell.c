@@ -28,8 +28,13 @@ static void forget_old(struct eio_server *server)
 {
     uint64_t now = loop_now_ms(server->loop);
 
-    while (!list_is_empty(&server->farewell_order) && oldest(server)->until_ms <= now)
-        eio_farewell_forget(server, oldest(server));
+    LIST_FOR_EACH(it, tmp, &server->farewell_order)
+    {
+        struct eio_farewell *farewell = LIST_ENTRY(it, struct eio_farewell, link);
+        if (farewell->until_ms > now)
+            return;
+        eio_farewell_forget(server, farewell);
+    }
 }
 
 void eio_farewell_add(struct eio_server *server, const struct eio_session *session)
@@ -54,6 +59,8 @@ struct eio_farewell *eio_farewell_find(struct eio_server *server, const char *si
 
 void eio_farewell_forget_all(struct eio_server *server)
 {
-    while (!list_is_empty(&server->farewell_order))
-        eio_farewell_forget(server, oldest(server));
+    LIST_FOR_EACH(it, tmp, &server->farewell_order)
+    {
+        eio_farewell_forget(server, LIST_ENTRY(it, struct eio_farewell, link));
+    }
 }

@@ -35,6 +35,7 @@ struct refusal {
 };
 
 #define SERVER_FULL_STATUS 503
+#define OPEN_BYTES         256
 
 static const struct refusal unknown_transport = {UNKNOWN_TRANSPORT, 400,
                                                  "Transport unknown"};
@@ -193,39 +194,39 @@ static void refuse(const struct eio_server *server, struct http_exchange *x,
                  slice_make(body, (size_t)len));
 }
 
-static void put_open_packet(struct buf *out, enum framing framing,
-                            const struct eio_session *session, const char *upgrades)
+/* The open packet; `json` backs its data. */
+static struct eio_packet open_packet(const struct eio_session *session,
+                                     const char *upgrades, char json[OPEN_BYTES])
 {
     const struct eio_options *options = &session->server->options;
-    struct eio_packet packet = {.type = EIO_OPEN};
-    char json[256];
     int len = snprintf(
-        json, sizeof(json),
+        json, OPEN_BYTES,
         "{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%llu,"
         "\"pingTimeout\":%llu,\"maxPayload\":%zu}",
         session->sid, upgrades, (unsigned long long)options->ping_interval_ms,
         (unsigned long long)options->ping_timeout_ms, options->max_payload_bytes);
 
-    packet.data = slice_make(json, (size_t)len);
-    eio_encode(out, framing, session->revision, 0, &packet);
+    return (struct eio_packet){.type = EIO_OPEN, .data = slice_make(json, (size_t)len)};
 }
 
 static void open_polling(struct eio_server *server, struct http_exchange *x,
                          const struct asked *asked)
 {
     char sid[EIO_ID_SIZE];
-    struct eio_session *session = NULL;
-    struct buf payload;
+    char json[OPEN_BYTES];
+    struct eio_packet packet;
+    struct eio_answer answer;
 
     eio_make_id(server, sid);
-    session = eio_session_new(server, sid, asked->revision, handshake_copy(x->request));
+    struct eio_session *session =
+        eio_session_new(server, sid, asked->revision, handshake_copy(x->request));
     session->is_b64 = asked->is_b64;
     counter_add(server->counters.opened_polling, 1);
-    buf_init(&payload, 512);
-    put_open_packet(&payload, asked->revision == 3 ? FRAMING_EIO3 : FRAMING_EIO4,
-                    session, "\"websocket\"");
-    eio_poll_respond(x, false, buf_view(&payload));
-    buf_release(&payload);
+    packet = open_packet(session, "\"websocket\"", json);
+    eio_answer_init(&answer, asked->revision, (size_t)OPEN_BYTES * 2);
+    eio_answer_put(&answer, &packet);
+    eio_poll_respond(x, false, buf_view(&answer.payload));
+    eio_answer_release(&answer);
     server->app->on_open(server->app_ctx, session);
 }
 
@@ -362,22 +363,17 @@ static void open_websocket(struct eio_server *server, struct pipe *pipe,
                            struct upgrade_token *token)
 {
     char sid[EIO_ID_SIZE];
-    struct eio_session *session = NULL;
-    struct bytes *bytes = NULL;
-    struct buf frame;
+    char json[OPEN_BYTES];
+    struct eio_packet packet;
 
     eio_make_id(server, sid);
-    session = eio_session_new(server, sid, token->revision, token->handshake);
+    struct eio_session *session =
+        eio_session_new(server, sid, token->revision, token->handshake);
     token->handshake = NULL;
     counter_add(server->counters.opened_websocket, 1);
     eio_socket_attach(session, pipe);
-    buf_init(&frame, 512);
-    put_open_packet(&frame, FRAMING_WS, session, "");
-    bytes = buf_share(&frame);
-    buf_release(&frame);
-    if (pipe_is_ready(pipe))
-        pipe_send(pipe, bytes);
-    bytes_unref(bytes);
+    packet = open_packet(session, "", json);
+    eio_session_queue(session, &packet);
     server->app->on_open(server->app_ctx, session);
 }
 

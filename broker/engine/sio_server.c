@@ -88,11 +88,10 @@ static void on_burial(struct turn_task *task)
 {
     struct sio_server *server = LIST_ENTRY(task, struct sio_server, burial);
 
-    while (!list_is_empty(&server->graves)) {
-        struct sio_socket *socket =
-            LIST_ENTRY(server->graves.next, struct sio_socket, link);
-        list_remove(&socket->link);
-        free(socket);
+    LIST_FOR_EACH(it, tmp, &server->graves)
+    {
+        list_remove(it);
+        free(LIST_ENTRY(it, struct sio_socket, link));
     }
 }
 

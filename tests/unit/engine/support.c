@@ -330,8 +330,10 @@ uint64_t counted(struct bench *b, const char *line_start)
         line = strchr(line, '\n');
         line = line == NULL ? NULL : line + 1;
     }
-    assert_non_null(line);
-    value = strtoull(line + strlen(line_start), NULL, 10);
+    if (line == NULL)
+        fail_msg("no counter %s", line_start);
+    else
+        value = strtoull(line + strlen(line_start), NULL, 10);
     buf_release(&text);
     return value;
 }

@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int with_sio(void **state)
 {
@@ -142,15 +144,15 @@ static void closes(struct bench *b, const char *text, const char *data,
                    const char *reason)
 {
     struct fake_pipe *pipe = join_websocket(b);
-    char lines[128] = "disconnect / ";
+    char lines[128];
 
     if (text != NULL)
         say(b, pipe, text);
     if (data != NULL)
         say_bytes(b, pipe, data, strlen(data));
     closed(b, pipe);
-    strcat(lines, reason);
-    heard(b, strcat(lines, "\n"));
+    snprintf(lines, sizeof(lines), "disconnect / %s\n", reason);
+    heard(b, lines);
     hang_up(b, pipe, "transport close");
 }
 

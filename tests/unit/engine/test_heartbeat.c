@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
-#define INTERVAL_MS 60
-#define TIMEOUT_MS  40
+#define INTERVAL_MS UINT64_C(60)
+#define TIMEOUT_MS  UINT64_C(40)
 #define SID_UNKNOWN "{\"code\":1,\"message\":\"Session ID unknown\"}"
 
 static int with_beats(void **state)

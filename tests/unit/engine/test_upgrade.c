@@ -3,6 +3,8 @@
 #include "support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define BAD_REQUEST "{\"code\":3,\"message\":\"Bad request\"}"
 
@@ -252,9 +254,7 @@ static void pull(struct bench *b, struct eio_session *session)
 static void read_events(const char *text, unsigned *next)
 {
     for (const char *at = text; (at = strstr(at, "2[\"n\",")) != NULL; at++) {
-        unsigned number = 0;
-        assert_int_equal(sscanf(at, "2[\"n\",%u]", &number), 1);
-        assert_int_equal(number, *next);
+        assert_int_equal(strtoul(at + strlen("2[\"n\","), NULL, 10), *next);
         (*next)++;
     }
 }
