@@ -158,7 +158,7 @@ const char *publish_status_name(enum publish_status status)
     case PUBLISH_UNKNOWN_RUN:
         return "UNKNOWN_RUN";
     case PUBLISH_TOO_LARGE:
-        return "RUN_TOO_LARGE";
+        return "TOO_LARGE";
     case PUBLISH_UNAVAILABLE:
         return "UNAVAILABLE";
     case PUBLISH_REJECTED:
