@@ -115,19 +115,24 @@ static void finish_body(struct conn *conn)
         hand_over(conn, x);
 }
 
-static void refuse_body(struct conn *conn, struct exchange *x,
-                        const struct h1_head *head)
+/* A body that no handler will see: read and thrown away when it is short and on its way,
+ * else the connection ends with the answer. */
+static void skip_body(struct conn *conn, const struct h1_head *head)
+{
+    if (head->wants_continue || head->content_length > DISCARD_MAX_BYTES) {
+        conn->closes = conn->closes || head->content_length > 0;
+        return;
+    }
+    size_t length = (size_t)head->content_length;
+    size_t here = conn->in.len < length ? conn->in.len : length;
+    buf_consume(&conn->in, here);
+    conn->discard = length - here;
+}
+
+static void refuse_body(struct conn *conn, struct exchange *x, const struct h1_head *head)
 {
     counter_add(conn->server->count.oversize_body, 1);
-    if (head->wants_continue || head->content_length > DISCARD_MAX_BYTES) {
-        conn->closes = true;
-    } else {
-        size_t here = conn->in.len < head->content_length
-                          ? conn->in.len
-                          : (size_t)head->content_length;
-        buf_consume(&conn->in, here);
-        conn->discard = head->content_length - here;
-    }
+    skip_body(conn, head);
     http_respond_error(&x->pub, 413, "PAYLOAD_TOO_LARGE",
                        "the request body is longer than this address takes", NULL);
 }
@@ -192,13 +197,13 @@ static void dispatch(struct conn *conn, struct exchange *x, const struct h1_head
         return;
     }
     if (origin_is_preflight(&x->request)) {
-        conn->closes = conn->closes || head->content_length > 0;
+        skip_body(conn, head);
         answer_preflight(conn, x);
         return;
     }
     x->route = server_find_route(conn->server, x->request.path);
     if (x->route == NULL) {
-        conn->closes = conn->closes || head->content_length > 0;
+        skip_body(conn, head);
         answer_unrouted(conn, x);
     } else if (head->content_length > x->route->body_limit_bytes) {
         refuse_body(conn, x, head);

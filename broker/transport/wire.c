@@ -90,14 +90,26 @@ static int on_message_part(struct conn *conn, const void *data, size_t len)
     return 0;
 }
 
+/* libwebsockets begins to close by itself: on a protocol error it has a close frame to
+ * send and waits for the answer. Nothing of ours may follow, and our bound in time counts. */
+static int on_closing(struct conn *conn)
+{
+    if (conn == NULL || conn->state != CONN_WEBSOCKET)
+        return 0;
+    conn->pipe.is_closing = true;
+    pipe_release(conn);
+    if (!list_is_linked(&conn->wait))
+        deadline_set(conn, WAIT_CLOSE);
+    return 0;
+}
+
 /* The peer closes. When our close frame has left, its own is the answer to it and one more
  * from us would be one too many: -1 just ends the connection. */
 static int on_peer_close(struct conn *conn)
 {
     if (conn == NULL || conn->has_said_bye)
         return -1;
-    conn->pipe.is_closing = true;
-    return 0;
+    return on_closing(conn);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user,
@@ -120,6 +132,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return on_message_part(user, in, len);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return on_peer_close(user);
+    case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+        return on_closing(user);
     case LWS_CALLBACK_RAW_CLOSE:
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_CLOSED_HTTP:
