@@ -90,7 +90,8 @@ struct eio_window {
 /* False: nothing may be sent now, on_drain follows when that changes. */
 bool eio_session_window(struct eio_session *session, struct eio_window *window);
 /* Sends `packets` packets framed as the window told in this same turn. Borrows the
- * reference. True while there is still room: ask for the window again. */
+ * reference. True while there is still room: ask for the window again; also after a message
+ * was queued in between, which takes its share of the packets. */
 bool eio_session_send_shared(struct eio_session *session, struct bytes *frames,
                              unsigned packets);
 

@@ -117,6 +117,9 @@ void eio_poll_get(struct eio_session *session, struct http_exchange *x);
 void eio_poll_post(struct eio_session *session, struct http_exchange *x);
 /* Moves queued packets into the answer, as far as it goes. */
 void eio_poll_fill(struct eio_session *session);
+/* Puts shared frames into the answer, behind all that is queued. */
+void eio_poll_put_shared(struct eio_session *session, const struct bytes *frames,
+                         unsigned packets);
 /* Answers the held GET with what was put together, if anything. */
 void eio_poll_finish(struct eio_session *session);
 /* Answers the held GET with what is there and `last`. */
@@ -128,6 +131,8 @@ void eio_poll_respond(struct http_exchange *x, bool is_octets, struct slice payl
 void eio_socket_attach(struct eio_session *session, struct pipe *pipe);
 /* Sends queued packets as long as the pipe takes them. */
 void eio_socket_flush(struct eio_session *session);
+/* Sends shared frames, behind all that is queued; as pipe_send(). */
+bool eio_socket_send(struct eio_session *session, struct bytes *frames);
 /* Closes the pipe without a status and forgets it. */
 void eio_socket_drop(struct pipe *pipe);
 void eio_probe_attach(struct eio_session *session, struct pipe *pipe);

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/eio_inside.h"
 
+#include <assert.h>
+
 #define NO_STORE "Cache-Control: no-store\r\n"
 #define TEXT     "Content-Type: text/plain; charset=UTF-8\r\n" NO_STORE
 #define OCTETS   "Content-Type: application/octet-stream\r\n" NO_STORE
@@ -98,6 +100,23 @@ void eio_poll_fill(struct eio_session *session)
         end = at;
     }
     eio_queue_drop(&session->queue, taken, end);
+}
+
+/* What was queued since the window was asked for goes first and in text form, even if the
+ * answer then holds more packets than the window told. */
+void eio_poll_put_shared(struct eio_session *session, const struct bytes *frames,
+                         unsigned packets)
+{
+    struct eio_queue *queue = &session->queue;
+    struct eio_packet packet;
+    size_t at = 0;
+
+    assert(session->poll != NULL); /* the window was open */
+    while (eio_queue_next(queue, &at, &packet))
+        eio_answer_put(&session->answer, &packet);
+    eio_queue_drop(queue, queue->count, at);
+    eio_answer_put_frames(&session->answer, frames, packets);
+    eio_session_mark(session);
 }
 
 /* Sends the answer; a new GET may come in before this returns. */

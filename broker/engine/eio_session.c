@@ -212,13 +212,10 @@ bool eio_session_send_shared(struct eio_session *session, struct bytes *frames,
 
     if (!session->is_open)
         return false;
-    assert(session->queue.count == 0);
     if (session->pipe != NULL) {
-        has_more_room = pipe_send(session->pipe, frames);
+        has_more_room = eio_socket_send(session, frames);
     } else {
-        assert(session->poll != NULL);
-        eio_answer_put_frames(&session->answer, frames, packets);
-        eio_session_mark(session);
+        eio_poll_put_shared(session, frames, packets);
         has_more_room = poll_has_room(session);
     }
     if (!has_more_room)

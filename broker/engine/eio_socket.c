@@ -82,29 +82,62 @@ void eio_socket_attach(struct eio_session *session, struct pipe *pipe)
     eio_session_mark(session);
 }
 
-void eio_socket_flush(struct eio_session *session)
+/* Takes queued packets as frames until about `limit` bytes. */
+static void take_frames(struct eio_session *session, struct buf *frames, size_t limit)
 {
     struct eio_queue *queue = &session->queue;
+    struct eio_packet packet;
+    unsigned taken = 0;
+    size_t at = 0;
 
-    while (queue->count > 0 && pipe_is_ready(session->pipe)) {
-        struct eio_packet packet;
-        struct buf frames;
-        unsigned taken = 0;
-        size_t at = 0;
-
-        /* Frames are hardly longer than the records they are made from. */
-        buf_init(&frames, queue->records.limit_bytes * 2 + EIO_WINDOW_BYTES);
-        while (frames.len < EIO_WINDOW_BYTES && eio_queue_next(queue, &at, &packet)) {
-            eio_encode(&frames, FRAMING_WS, session->revision, 0, &packet);
-            taken++;
-        }
-        eio_queue_drop(queue, taken, at);
-        struct bytes *bytes = buf_share(&frames);
-        buf_release(&frames);
-        bytes->frames = taken;
-        pipe_send(session->pipe, bytes);
-        bytes_unref(bytes);
+    while (frames->len < limit && eio_queue_next(queue, &at, &packet)) {
+        eio_encode(frames, FRAMING_WS, session->revision, 0, &packet);
+        taken++;
     }
+    eio_queue_drop(queue, taken, at);
+}
+
+static bool send_frames(struct pipe *pipe, struct buf *frames)
+{
+    struct bytes *bytes = buf_share(frames);
+    bool has_room = pipe_send(pipe, bytes);
+
+    bytes_unref(bytes);
+    return has_room;
+}
+
+/* Frames are hardly longer than the records of the queue they are made from. */
+static size_t frames_limit(const struct eio_session *session)
+{
+    return session->queue.records.limit_bytes * 2 + EIO_WINDOW_BYTES;
+}
+
+void eio_socket_flush(struct eio_session *session)
+{
+    while (session->queue.count > 0 && pipe_is_ready(session->pipe)) {
+        struct buf frames;
+
+        buf_init(&frames, frames_limit(session));
+        take_frames(session, &frames, EIO_WINDOW_BYTES);
+        send_frames(session->pipe, &frames);
+        buf_release(&frames);
+    }
+}
+
+bool eio_socket_send(struct eio_session *session, struct bytes *frames)
+{
+    struct buf joined;
+    bool has_room = false;
+
+    if (session->queue.count == 0)
+        return pipe_send(session->pipe, frames);
+    /* Queued since the window was asked for: one send, so that both find room. */
+    buf_init(&joined, frames_limit(session) + frames->len);
+    take_frames(session, &joined, SIZE_MAX);
+    buf_append(&joined, frames->data, frames->len);
+    has_room = send_frames(session->pipe, &joined);
+    buf_release(&joined);
+    return has_room;
 }
 
 /* ---- an upgrade in progress ---- */
@@ -137,10 +170,8 @@ static void answer_probe(struct eio_session *session)
     }
     buf_init(&frame, 64);
     eio_encode(&frame, FRAMING_WS, session->revision, 0, &pong);
-    struct bytes *bytes = buf_share(&frame);
+    send_frames(session->probe, &frame);
     buf_release(&frame);
-    pipe_send(session->probe, bytes);
-    bytes_unref(bytes);
     session->is_probed = true;
     eio_session_mark(session);
 }

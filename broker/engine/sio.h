@@ -119,7 +119,8 @@ struct sio_window {
 bool sio_window(struct sio_socket *socket, struct sio_window *window);
 /* Sends `frames`: Engine.IO message packets ("42[...]"), `packets` of them, in the framing
  * the window told, in this same turn. Borrows the reference. True when there is still room:
- * ask sio_window() again. */
+ * ask sio_window() again. Ask again also after an emit or an acknowledgement in between: it
+ * is sent first and takes its share of `packets`. */
 bool sio_send_shared(struct sio_socket *socket, struct bytes *frames, unsigned packets);
 
 /* Private control: an EVENT whose raw JSON array is `args`, or an acknowledgement. Queued

@@ -187,6 +187,37 @@ static void control_takes_its_share_of_the_sixteen(void **state)
                         30);
 }
 
+/* An emit between window and send: out of the ordinary, but nothing is lost or reordered. */
+static void what_is_queued_after_the_window_still_goes_first(void **state)
+{
+    struct bench *b = *state;
+    struct sio_window window;
+    struct fake_exchange *x = NULL;
+    struct fake_pipe *pipe = NULL;
+    struct bytes *frames = NULL;
+
+    join_polling(b);
+    x = fetch(b);
+    settle(b);
+    assert_true(sio_window(b->socket, &window));
+    sio_emit(b->socket, slice_of("[\"c\"]"));
+    frames = events(window.framing, 4, 0, 1);
+    sio_send_shared(b->socket, frames, 1);
+    bytes_unref(frames);
+    answered(b, x, 200,
+             "42[\"c\"]\x1e"
+             "42[\"n\",0]");
+    pipe = join_websocket(b);
+    assert_true(sio_window(b->socket, &window));
+    pipe->is_stalled = true;
+    sio_emit(b->socket, slice_of("[\"c\"]"));
+    frames = events(window.framing, 4, 0, 1);
+    assert_false(sio_send_shared(b->socket, frames, 1));
+    bytes_unref(frames);
+    said(b, pipe, "42[\"c\"]");
+    said(b, pipe, "42[\"n\",0]");
+}
+
 static void more_control_than_one_answer_holds_keeps_shared_sends_waiting(void **state)
 {
     struct bench *b = *state;
@@ -342,6 +373,7 @@ int test_pull(void)
         SIO_TEST(an_answer_is_sent_at_the_end_of_the_turn),
         SIO_TEST(bursts_are_split_into_answers_of_sixteen),
         SIO_TEST(control_takes_its_share_of_the_sixteen),
+        SIO_TEST(what_is_queued_after_the_window_still_goes_first),
         SIO_TEST(more_control_than_one_answer_holds_keeps_shared_sends_waiting),
         SIO_TEST(the_byte_window_bounds_an_answer),
         SIO_TEST(a_window_tells_how_many_bytes_are_left),
