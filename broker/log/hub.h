@@ -57,6 +57,8 @@ size_t hub_topic_count(const struct hub *hub);
 /* A number no other run of this process has: the nonce of local ids. */
 uint64_t hub_nonce(const struct hub *hub);
 const struct hub_limits *hub_limits(const struct hub *hub);
+/* The next arrival number: for one publication to several topics. */
+uint64_t hub_next_order(struct hub *hub);
 uint64_t hub_now_ms(const struct hub *hub);
 
 #endif

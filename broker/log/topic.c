@@ -68,6 +68,7 @@ static struct entry *entry_new(const struct topic_event *event)
     memcpy(data, name.ptr, name.len);
     memcpy(data + name.len, event->body.ptr, event->body.len);
     *entry = (struct entry){
+        .order = event->order,
         .id = event->id,
         .type = event->type,
         .is_delta = event->is_delta,
@@ -88,7 +89,8 @@ static void window_push(struct topic *topic, struct entry *entry)
 
     if (topic->next_pos - topic->base_pos == topic->cap)
         ring_grow(topic);
-    entry->order = ++topic->hub->order;
+    if (entry->order == 0)
+        entry->order = hub_next_order(topic->hub);
     entry->bytes_before = topic->appended_bytes;
     topic->appended_bytes += entry->body.len;
     topic->ring[topic->next_pos & (topic->cap - 1)] = entry;

@@ -83,6 +83,8 @@ struct reader {
 
 struct topic_event {
     struct event_id id; /* epoch 0: an opaque event, the topic gives it a local id */
+    uint64_t order; /* 0 = the next; one hub_next_order() for a publication to several
+                     * topics, so that a reader of both sees one */
     enum event_type type;
     bool is_delta;
     bool is_opaque;

@@ -142,6 +142,7 @@ struct session {
     struct snapshot *held; /* being sent; let go when the sink drains */
     struct list starved;   /* in set->starved: waits for snapshot bytes */
     struct list stops;
+    uint64_t last_order; /* arrival number of the last entry sent from several topics */
     uint8_t dialect;
     bool is_site_nsp;
     bool was_blocked; /* the sink was full since the session was last level */

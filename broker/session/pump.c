@@ -114,6 +114,7 @@ static bool send_shared(struct subscription *sub, const struct sio_window *windo
     struct bytes *bytes = topic_burst(sub->reader.topic, &burst, encode_entry);
     unsigned count = (unsigned)(burst.to - burst.from);
 
+    session->last_order = topic_entry(sub->reader.topic, burst.to - 1)->order;
     sub->reader.pos = burst.to;
     return send_bytes(session, bytes, count);
 }
@@ -165,6 +166,7 @@ static void encode_one(struct buf *out, struct subscription *sub, struct format 
     const struct entry *entry = topic_entry(sub->reader.topic, sub->reader.pos);
     struct buf cursor;
 
+    sub->session->last_order = entry->order;
     buf_init(&cursor, CURSOR_LIMIT);
     if (has_fallen_behind(sub) && entry->is_delta) {
         encode_run_of_deltas(out, sub, format, &cursor);
@@ -174,6 +176,16 @@ static void encode_one(struct buf *out, struct subscription *sub, struct format 
                      cursor_text(sub->session, &cursor));
     }
     buf_release(&cursor);
+}
+
+/* Behind, once copies of what another topic has just brought are passed over: a publication
+ * to several rooms has one arrival number. */
+static bool owes_event(struct subscription *sub)
+{
+    while (is_behind(sub) && topic_entry(sub->reader.topic, sub->reader.pos)->order ==
+                                 sub->session->last_order)
+        sub->reader.pos++;
+    return is_behind(sub);
 }
 
 /* Of all subscriptions that are behind the one whose next event came first. */
@@ -186,7 +198,7 @@ static struct subscription *oldest_behind(const struct session *session)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         const struct entry *entry;
-        if (!is_behind(sub))
+        if (!owes_event(sub))
             continue;
         entry = topic_entry(sub->reader.topic, sub->reader.pos);
         if (entry->order < best_order) {
@@ -227,7 +239,7 @@ static struct subscription *only_one_behind(const struct session *session,
     LIST_FOR_EACH(node, next, &session->subs)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        if (is_behind(sub)) {
+        if (owes_event(sub)) {
             (*behind)++;
             found = sub;
         }

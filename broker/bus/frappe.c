@@ -1,0 +1,290 @@
+/* frappe.c - Frappe's publish channel: events as published, opaque to us. */
+/* SPDX-License-Identifier: MIT */
+#include "base/diag.h"
+#include "base/utf8.h"
+#include "bus/bus.h"
+#include "codec/json.h"
+#include "codec/sio.h"
+#include "redis/link.h"
+
+#include <stdlib.h>
+
+/*
+ * {"event","message","room","namespace"} as frappe.publish_realtime writes it: v15 and later
+ * name the site in `namespace`, older ones put it before the room ("site:task_progress:id").
+ * Whatever is malformed is passed over and counted: one bad publisher must not cost the
+ * others a word, let alone the process.
+ */
+#define ROOM_LIMIT    8192
+#define MESSAGE_LIMIT (16U << 20)
+#define TASK_ROOM     "task_progress:"
+#define LINES_PER_S   5
+
+enum skip {
+    SKIP_JSON,
+    SKIP_SHAPE,
+    SKIP_EVENT,
+    SKIP_ROOM,
+    SKIP_LARGE,
+    SKIP_FULL,
+    SKIP_COUNT
+};
+static const char *const SKIP_LABELS[SKIP_COUNT] = {
+    [SKIP_JSON] = "reason=\"json\"",   [SKIP_SHAPE] = "reason=\"shape\"",
+    [SKIP_EVENT] = "reason=\"event\"", [SKIP_ROOM] = "reason=\"room\"",
+    [SKIP_LARGE] = "reason=\"large\"", [SKIP_FULL] = "reason=\"full\"",
+};
+static const char *const SKIP_TEXTS[SKIP_COUNT] = {
+    [SKIP_JSON] = "not strict JSON",
+    [SKIP_SHAPE] = "not an object with an event",
+    [SKIP_EVENT] = "a reserved event name",
+    [SKIP_ROOM] = "a room that is neither text nor a list of texts",
+    [SKIP_LARGE] = "too large",
+    [SKIP_FULL] = "no memory for another task",
+};
+
+struct bus_frappe {
+    struct loop *loop;
+    struct hub *hub;
+    struct link *link;
+    struct diag_gate gate;
+    struct counter *received;
+    struct counter *repaired;
+    struct counter *unheard;
+    struct counter *skipped[SKIP_COUNT];
+};
+
+/* A publication on its way to the topics of its rooms. */
+struct publication {
+    struct bus_frappe *frappe;
+    struct slice site;
+    bool has_site;
+    struct topic_event event;
+    uint64_t order; /* one number for all rooms: a socket in two gets one copy */
+};
+
+static void skip(struct bus_frappe *frappe, enum skip why)
+{
+    counter_add(frappe->skipped[why], 1);
+    if (diag_gate_pass(&frappe->gate, LINES_PER_S, loop_now_ms(frappe->loop)))
+        diag(DIAG_WARN, "frappe event skipped", DIAG_S("reason", SKIP_TEXTS[why]));
+}
+
+/* ---- rooms ---- */
+
+static struct topic *topic_of(struct publication *pub, struct slice site,
+                              struct slice room)
+{
+    struct hub *hub = pub->frappe->hub;
+    size_t prefix = strlen(TASK_ROOM);
+
+    if (room.len > prefix && memcmp(room.ptr, TASK_ROOM, prefix) == 0) {
+        struct slice task_id = {room.ptr + prefix, room.len - prefix};
+        if (task_id_is_native(task_id) && site_is_native(site))
+            return hub_topic(hub, TOPIC_TASK, site, task_id);
+    }
+    /* Rooms that nobody is in are not remembered. */
+    return hub_find(hub, TOPIC_ROOM, site, room);
+}
+
+static bool is_task_room(struct slice room)
+{
+    return room.len > strlen(TASK_ROOM) &&
+           memcmp(room.ptr, TASK_ROOM, strlen(TASK_ROOM)) == 0;
+}
+
+static void deliver(struct publication *pub, struct slice room)
+{
+    struct slice site = pub->site;
+    struct topic *topic;
+
+    if (!pub->has_site) {
+        const char *colon = room.len == 0 ? NULL : memchr(room.ptr, ':', room.len);
+        size_t len = colon == NULL ? 0 : (size_t)(colon - room.ptr);
+        /* "task_progress:x" without a site before it belongs to the empty one. */
+        if (colon != NULL && !is_task_room(room)) {
+            site = slice_make(room.ptr, len);
+            room = slice_make(colon + 1, room.len - len - 1);
+        }
+    }
+    topic = topic_of(pub, site, room);
+    if (topic == NULL) {
+        counter_add(pub->frappe->unheard, 1);
+        return;
+    }
+    pub->event.order = pub->order;
+    if (!topic_append(topic, &pub->event))
+        skip(pub->frappe, SKIP_FULL);
+}
+
+static bool deliver_text(struct publication *pub, struct slice raw)
+{
+    struct buf room;
+    bool is_ok;
+
+    buf_init(&room, ROOM_LIMIT);
+    is_ok = json_unescape(&room, raw);
+    if (is_ok)
+        deliver(pub, buf_view(&room));
+    buf_release(&room);
+    return is_ok;
+}
+
+static bool deliver_rooms(struct publication *pub, const struct json_member *room)
+{
+    struct json_member item;
+    size_t at = 0;
+
+    if (room->kind == JSON_STRING)
+        return deliver_text(pub, json_string_raw(room->value));
+    if (room->kind != JSON_ARRAY)
+        return false;
+    while (json_next(room->value, &at, &item))
+        if (item.kind != JSON_STRING || !deliver_text(pub, json_string_raw(item.value)))
+            return false;
+    return true;
+}
+
+/* Without a room: to everyone, in the topic whose name is empty. */
+static void broadcast(struct publication *pub)
+{
+    struct topic *topic =
+        hub_find(pub->frappe->hub, TOPIC_ROOM, slice_of(""), slice_of(""));
+
+    if (topic == NULL)
+        counter_add(pub->frappe->unheard, 1);
+    else if (!topic_append(topic, &pub->event))
+        skip(pub->frappe, SKIP_FULL);
+}
+
+/* ---- a message ---- */
+
+static enum skip publish(struct bus_frappe *frappe, struct slice object,
+                         struct buf *name, struct buf *body)
+{
+    struct publication pub = {.frappe = frappe, .order = hub_next_order(frappe->hub)};
+    struct json_member event;
+    struct json_member member;
+    struct event view = {0};
+    struct buf site;
+    bool is_ok = true;
+
+    if (!json_get(object, "event", &event) || event.kind != JSON_STRING)
+        return SKIP_SHAPE;
+    if (sio_event_is_reserved(json_string_raw(event.value)) ||
+        !json_unescape(name, json_string_raw(event.value)))
+        return SKIP_EVENT;
+    if (json_get(object, "message", &member))
+        json_minify(body, member.value);
+    else
+        buf_puts(body, "null");
+    if (body->failed || body->len > EVENT_MAX_BYTES * 4)
+        return SKIP_LARGE;
+    pub.event = (struct topic_event){
+        .is_opaque = true, .name = buf_view(name), .body = buf_view(body)};
+    if (slice_is(buf_view(name), "ai_progress") && event_view(buf_view(body), &view))
+        pub.event.type = view.type;
+    buf_init(&site, ROOM_LIMIT);
+    if (json_get(object, "namespace", &member) && member.kind == JSON_STRING) {
+        pub.has_site = json_unescape(&site, json_string_raw(member.value));
+        pub.site = buf_view(&site);
+    }
+    if (!json_get(object, "room", &member) || member.kind == JSON_NULL)
+        broadcast(&pub);
+    else
+        is_ok = deliver_rooms(&pub, &member);
+    buf_release(&site);
+    return is_ok ? SKIP_COUNT : SKIP_ROOM;
+}
+
+static void take_checked(struct bus_frappe *frappe, struct slice text)
+{
+    enum json_kind kind;
+    struct slice object;
+    struct buf name;
+    struct buf body;
+    enum skip outcome;
+
+    if (json_scan(text, &kind, &object) < 0 || kind != JSON_OBJECT) {
+        skip(frappe, SKIP_SHAPE);
+        return;
+    }
+    buf_init(&name, ROOM_LIMIT);
+    buf_init(&body, MESSAGE_LIMIT);
+    outcome = publish(frappe, object, &name, &body);
+    if (outcome != SKIP_COUNT)
+        skip(frappe, outcome);
+    buf_release(&body);
+    buf_release(&name);
+}
+
+static void on_message(void *ctx, struct slice channel, struct slice payload)
+{
+    struct bus_frappe *frappe = ctx;
+    struct slice text = payload;
+    struct buf repaired;
+
+    (void)channel;
+    counter_add(frappe->received, 1);
+    buf_init(&repaired, MESSAGE_LIMIT);
+    if (!utf8_is_valid(payload.ptr, payload.len)) {
+        counter_add(frappe->repaired, 1);
+        utf8_repair(&repaired, payload.ptr, payload.len);
+        text = buf_view(&repaired);
+    }
+    if (repaired.failed)
+        skip(frappe, SKIP_LARGE);
+    else if (!json_check(text))
+        skip(frappe, SKIP_JSON);
+    else
+        take_checked(frappe, text);
+    buf_release(&repaired);
+}
+
+/* ---- life ---- */
+
+struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub, const char *url,
+                                  const char *channel, struct counters *counters,
+                                  struct buf *error)
+{
+    struct bus_frappe *frappe = calloc(1, sizeof(*frappe));
+    struct link_options options = {
+        .name = "thinkwired-frappe",
+        .is_subscriber = true,
+        .on_message = on_message,
+        .ctx = frappe,
+    };
+
+    if (frappe == NULL)
+        abort();
+    frappe->loop = loop;
+    frappe->hub = hub;
+    frappe->received = counters_add(counters, COUNTER_TOTAL, "frappe_messages_total",
+                                    NULL, "Messages on Frappe's channel");
+    frappe->repaired = counters_add(counters, COUNTER_TOTAL, "frappe_repaired_total",
+                                    NULL, "Messages whose invalid UTF-8 was replaced");
+    frappe->unheard = counters_add(counters, COUNTER_TOTAL, "frappe_unheard_total",
+                                   NULL, "Messages to rooms that nobody is in");
+    for (size_t i = 0; i < SKIP_COUNT; i++)
+        frappe->skipped[i] = counters_add(
+            counters, COUNTER_TOTAL, "frappe_skipped_total", SKIP_LABELS[i],
+            "Messages on Frappe's channel that were passed over");
+    frappe->link = link_new(loop, url, &options, error);
+    if (frappe->link == NULL) {
+        free(frappe);
+        return NULL;
+    }
+    link_subscribe(frappe->link, slice_of(channel));
+    return frappe;
+}
+
+void bus_frappe_free(struct bus_frappe *frappe)
+{
+    link_free(frappe->link);
+    free(frappe);
+}
+
+const char *bus_frappe_trouble(const struct bus_frappe *frappe)
+{
+    return link_trouble(frappe->link);
+}
