@@ -31,13 +31,19 @@ static bool is_answer(const struct reply *reply, size_t count)
 
 static enum publish_status status_of(struct slice name)
 {
-    static const enum publish_status ALL[] = {PUBLISH_OK,          PUBLISH_FENCED,
-                                              PUBLISH_ENDED,       PUBLISH_GAP,
-                                              PUBLISH_UNKNOWN_RUN, PUBLISH_TOO_LARGE};
+    static const struct {
+        const char *name;
+        enum publish_status status;
+    } ALL[] = {{"OK", PUBLISH_OK},
+               {"FENCED", PUBLISH_FENCED},
+               {"ENDED", PUBLISH_ENDED},
+               {"GAP", PUBLISH_GAP},
+               {"UNKNOWN_RUN", PUBLISH_UNKNOWN_RUN},
+               {"TOO_LARGE", PUBLISH_TOO_LARGE}};
 
     for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++)
-        if (slice_is(name, publish_status_name(ALL[i])))
-            return ALL[i];
+        if (slice_is(name, ALL[i].name))
+            return ALL[i].status;
     return PUBLISH_UNAVAILABLE;
 }
 
@@ -241,13 +247,18 @@ void store_end(struct store *store, const struct store_ending *ending,
 
 static enum stop_status stop_status_of(struct slice name)
 {
-    static const enum stop_status ALL[] = {STOP_ACCEPTED, STOP_NO_PRODUCER,
-                                           STOP_ALREADY_FINISHED, STOP_UNKNOWN_TASK,
-                                           STOP_STALE_EPOCH};
+    static const struct {
+        const char *name;
+        enum stop_status status;
+    } ALL[] = {{"accepted", STOP_ACCEPTED},
+               {"no_producer", STOP_NO_PRODUCER},
+               {"already_finished", STOP_ALREADY_FINISHED},
+               {"unknown_task", STOP_UNKNOWN_TASK},
+               {"stale_epoch", STOP_STALE_EPOCH}};
 
     for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++)
-        if (slice_is(name, stop_status_name(ALL[i])))
-            return ALL[i];
+        if (slice_is(name, ALL[i].name))
+            return ALL[i].status;
     return STOP_UNAVAILABLE;
 }
 

@@ -1,0 +1,14 @@
+/* main.c - the tests of the redis room, against a real redis-server. */
+/* SPDX-License-Identifier: MIT */
+#include "tests.h"
+
+int main(void)
+{
+    int failures = test_url();
+    failures += test_link();
+    failures += test_subscribe();
+    failures += test_publish();
+    failures += test_runs();
+    failures += test_reading();
+    return failures;
+}

@@ -1,0 +1,128 @@
+/* test_url.c - which Redis addresses are understood, and what is said of the others. */
+/* SPDX-License-Identifier: MIT */
+#include "redis/url.h"
+#include "tests.h"
+
+#include <string.h>
+
+struct good_row {
+    const char *text;
+    const char *host;
+    const char *path;
+    const char *user;
+    const char *password;
+    unsigned port;
+    unsigned db;
+    const char *target;
+};
+
+static const struct good_row GOOD[] = {
+    {"redis://localhost", "localhost", NULL, NULL, NULL, 6379, 0, "localhost:6379"},
+    {"redis://h:1234/", "h", NULL, NULL, NULL, 1234, 0, "h:1234"},
+    {"redis://h:1234/7", "h", NULL, NULL, NULL, 1234, 7, "h:1234/7"},
+    {"redis://:se%40c%2Fret@h", "h", NULL, NULL, "se@c/ret", 6379, 0, "h:6379"},
+    {"redis://u:p@q@h:1/2", "h", NULL, "u", "p@q", 1, 2, "h:1/2"},
+    {"redis://secret@h", "h", NULL, NULL, "secret", 6379, 0, "h:6379"},
+    {"redis://u:a:b@h", "h", NULL, "u", "a:b", 6379, 0, "h:6379"},
+    {"redis://[::1]:7000/3", "::1", NULL, NULL, NULL, 7000, 3, "[::1]:7000/3"},
+    {"redis://[fe80::1]", "fe80::1", NULL, NULL, NULL, 6379, 0, "[fe80::1]:6379"},
+    {"unix:///run/redis.sock", NULL, "/run/redis.sock", NULL, NULL, 0, 0,
+     "/run/redis.sock"},
+    {"unix:///r.sock?db=4", NULL, "/r.sock", NULL, NULL, 0, 4, "/r.sock/4"},
+};
+
+static void equal_or_null(const char *got, const char *want)
+{
+    if (want == NULL)
+        assert_null(got);
+    else
+        assert_string_equal(got, want);
+}
+
+static void good_addresses_are_taken_apart(void **state)
+{
+    struct buf error;
+
+    (void)state;
+    buf_init(&error, 1024);
+    for (size_t i = 0; i < sizeof(GOOD) / sizeof(GOOD[0]); i++) {
+        struct redis_url url;
+        assert_true(redis_url_parse(GOOD[i].text, &url, &error));
+        equal_or_null(url.host, GOOD[i].host);
+        equal_or_null(url.path, GOOD[i].path);
+        equal_or_null(url.user, GOOD[i].user);
+        equal_or_null(url.password, GOOD[i].password);
+        equal_or_null(url.target, GOOD[i].target);
+        assert_int_equal(url.port, GOOD[i].port);
+        assert_int_equal(url.db, GOOD[i].db);
+        redis_url_release(&url);
+    }
+    assert_int_equal(error.len, 0);
+    buf_release(&error);
+}
+
+static const char *const BAD[][2] = {
+    {"rediss://h", "stunnel"},
+    {"http://h", "redis:// or unix://"},
+    {"", "redis:// or unix://"},
+    {"localhost:6379", "redis:// or unix://"},
+    {"redis://", "needs a host"},
+    {"redis://:6379", "needs a host"},
+    {"redis://u:hunter2@", "needs a host"},
+    {"redis://u:hunter2@h:0", "port"},
+    {"redis://u:hunter2@h:65536", "port"},
+    {"redis://h:12x", "port"},
+    {"redis://h:99999999999999999999", "port"},
+    {"redis://u:hunter2@h/x", "database"},
+    {"redis://u:hunter2@h/0?x=1", "database"},
+    {"redis://u:hunter2%zz@h", "percent"},
+    {"redis://u:hunter2%00@h", "percent"},
+    {"redis://[::1", "brackets"},
+    {"redis://[::1]x", "brackets"},
+    {"redis://h\r\n", "blanks"},
+    {"redis://hunter2 @h", "blanks"},
+    {"unix://relative.sock", "absolute"},
+    {"unix://", "absolute"},
+    {"unix:///s?password=hunter2", "?db=N"},
+    {"unix:///s?db=x", "database"},
+};
+
+static void bad_addresses_are_refused_without_repeating_a_password(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        struct redis_url url;
+        struct buf error;
+        buf_init(&error, 1024);
+        assert_false(redis_url_parse(BAD[i][0], &url, &error));
+        assert_non_null(strstr(buf_text(&error), BAD[i][1]));
+        assert_null(strstr(buf_text(&error), "hunter2"));
+        assert_null(url.host);
+        assert_null(url.password);
+        buf_release(&error);
+    }
+}
+
+static void an_overlong_socket_path_is_refused(void **state)
+{
+    char text[256] = "unix:///";
+    struct redis_url url;
+    struct buf error;
+
+    (void)state;
+    memset(text + 8, 'a', 150);
+    buf_init(&error, 1024);
+    assert_false(redis_url_parse(text, &url, &error));
+    assert_non_null(strstr(buf_text(&error), "107"));
+    buf_release(&error);
+}
+
+int test_url(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_addresses_are_taken_apart),
+        cmocka_unit_test(bad_addresses_are_refused_without_repeating_a_password),
+        cmocka_unit_test(an_overlong_socket_path_is_refused),
+    };
+    return cmocka_run_group_tests_name("url", tests, NULL, NULL);
+}
