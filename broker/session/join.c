@@ -103,6 +103,8 @@ static void enter(struct subscription *sub)
     struct topic *topic = sub->reader.topic;
 
     sub->generation = topic_generation(topic);
+    /* What is told again is no copy. */
+    sub->session->last_order = 0;
     if (has_snapshot(topic)) {
         sub->stage = STAGE_SNAPSHOT;
         return;
@@ -141,6 +143,7 @@ static void join_at(struct subscription *sub, uint64_t pos)
 
     sub->reader.pos = pos;
     sub->stage = STAGE_LIVE;
+    sub->session->last_order = 0;
     tell_subscribed(sub, head - pos);
 }
 
