@@ -142,6 +142,22 @@ void conn_flush(struct conn *conn)
 
 static void try_next(struct conn *conn, const char *reason);
 
+/* TCP lets a socket that connects to an unused port of the ephemeral range meet itself, and
+ * it would answer our PING with our PING: nobody is there. */
+static bool is_self(int fd)
+{
+    struct sockaddr_storage here = {.ss_family = AF_UNSPEC};
+    struct sockaddr_storage there = {.ss_family = AF_UNSPEC};
+    socklen_t here_size = sizeof(here);
+    socklen_t there_size = sizeof(there);
+
+    if (getsockname(fd, (struct sockaddr *)(void *)&here, &here_size) != 0 ||
+        getpeername(fd, (struct sockaddr *)(void *)&there, &there_size) != 0)
+        return false;
+    return here.ss_family != AF_UNIX && here_size == there_size &&
+           memcmp(&here, &there, here_size) == 0;
+}
+
 static void finish_connect(struct conn *conn)
 {
     int error = 0;
@@ -149,6 +165,8 @@ static void finish_connect(struct conn *conn)
 
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         error = errno;
+    if (error == 0 && is_self(conn->fd))
+        error = ECONNREFUSED;
     if (error != 0) {
         try_next(conn, strerror(error));
         return;

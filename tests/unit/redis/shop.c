@@ -184,6 +184,10 @@ void shop_publish(struct shop *shop, const char *producer, uint64_t epoch,
 void shop_expect(const struct shop *shop, enum publish_status status, uint64_t first,
                  uint64_t last)
 {
+    if (shop->result.status != status)
+        print_error("answer detail: %s, link: %s\n",
+                    shop->result.detail == NULL ? "none" : shop->result.detail,
+                    link_is_up(shop->link) ? "up" : link_trouble(shop->link));
     assert_string_equal(publish_status_name(shop->result.status),
                         publish_status_name(status));
     if (first != 0)
