@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_ENGINE_EIO_INSIDE_H
 #define THINKWIRE_ENGINE_EIO_INSIDE_H
 
+#include "base/diag.h"
 #include "base/map.h"
 #include "engine/eio.h"
 #include "engine/eio_answer.h"
@@ -79,7 +80,11 @@ struct eio_server {
     struct buf scratch; /* decoded base64 of the packet at hand */
     uint32_t id_counter;
     struct eio_counters counters;
+    struct diag_gate diag_gate;
 };
+
+/* Lines a second about what peers do wrong. */
+#define EIO_DIAG_BURST 5
 
 /* How the other side is told. */
 enum eio_goodbye {

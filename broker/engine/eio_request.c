@@ -167,20 +167,23 @@ static const struct refusal *check_handshake(const struct eio_server *server,
     return NULL;
 }
 
-static void count_refusal(const struct eio_server *server,
-                          const struct refusal *refusal,
+static void count_refusal(struct eio_server *server, const struct refusal *refusal,
                           const struct http_request *request)
 {
+    struct diag_gate *gate = &server->diag_gate;
+
     counter_add(server->counters.refused[refusal->code], 1);
-    if (diag_is_on(DIAG_DEBUG))
-        diag(DIAG_DEBUG, "engine.io request refused",
-             DIAG_S("message", refusal->message), DIAG_N("code", refusal->code),
-             DIAG_SLICE("peer", request->peer), DIAG_SLICE("request", request->id));
+    if (!diag_gate_pass(gate, EIO_DIAG_BURST, loop_now_ms(server->loop)))
+        return;
+    diag(DIAG_INFO, "engine.io request refused", DIAG_S("message", refusal->message),
+         DIAG_N("code", refusal->code), DIAG_SLICE("peer", request->peer),
+         DIAG_SLICE("request", request->id), DIAG_N("suppressed", gate->suppressed));
+    gate->suppressed = 0;
 }
 
 /* ---- HTTP ---- */
 
-static void refuse(const struct eio_server *server, struct http_exchange *x,
+static void refuse(struct eio_server *server, struct http_exchange *x,
                    const struct refusal *refusal)
 {
     char body[256];

@@ -134,11 +134,27 @@ void eio_session_packet(struct eio_session *session, const struct eio_packet *pa
 
 /* ---- out ---- */
 
+static void tell_overflow(const struct eio_session *session)
+{
+    struct eio_server *server = session->server;
+    struct diag_gate *gate = &server->diag_gate;
+
+    counter_add(server->counters.overflows, 1);
+    if (!diag_gate_pass(gate, EIO_DIAG_BURST, loop_now_ms(server->loop)))
+        return;
+    diag(DIAG_WARN, "engine.io private queue full, session closed",
+         DIAG_SLICE("peer", session->handshake->peer),
+         DIAG_S("transport", eio_session_transport(session)),
+         DIAG_N("limit_bytes", server->options.control_bytes),
+         DIAG_N("suppressed", gate->suppressed));
+    gate->suppressed = 0;
+}
+
 void eio_session_overflow(struct eio_session *session)
 {
     if (!session->is_open)
         return;
-    counter_add(session->server->counters.overflows, 1);
+    tell_overflow(session);
     eio_session_end(session, "transport error", EIO_GOODBYE_CLOSE);
 }
 

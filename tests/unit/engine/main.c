@@ -2,9 +2,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include "base/diag.h"
+
 int main(void)
 {
-    int failures = test_handshake();
+    int failures = 0;
+
+    diag_setup(DIAG_ERROR, DIAG_TEXT); /* the tests provoke what is told otherwise */
+    failures += test_handshake();
     failures += test_polling();
     failures += test_websocket();
     failures += test_heartbeat();
