@@ -142,6 +142,8 @@ static void add_items(struct config_list *list, struct slice text)
 {
     size_t from = 0;
 
+    if (text.len == 0)
+        return;
     for (size_t at = 0; at <= text.len; at++) {
         if (at < text.len && text.ptr[at] != ',')
             continue;

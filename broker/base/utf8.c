@@ -71,15 +71,16 @@ bool utf8_is_valid(const char *data, size_t len)
 {
     size_t at = 0;
 
-    for (;;) {
+    while (at < len) {
         at += ascii_run(data + at, len - at);
         if (at == len)
-            return true;
+            break;
         uint32_t code_point;
         at += utf8_next(data + at, len - at, &code_point);
         if (code_point == UTF8_INVALID)
             return false;
     }
+    return true;
 }
 
 size_t utf8_length(const char *data, size_t len)
