@@ -1,0 +1,93 @@
+/* auth.h - who is this, and what may they do. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_AUTH_AUTH_H
+#define THINKWIRE_AUTH_AUTH_H
+
+#include "base/counters.h"
+#include "base/loop.h"
+#include "base/slice.h"
+
+/*
+ * One question, asked by sessions before anything is shown or done. The answer may come
+ * later, because a backend is asked over HTTP; everything that is asked is bounded in time,
+ * and equal questions that are under way at once share one flight.
+ *
+ *   none     everyone is the same trusted stranger
+ *   frappe   the site's backend tells who a cookie or an Authorization header is
+ *            (frappe-realtime contract: get_user_info, can_subscribe_doc, has_permission)
+ */
+struct auth;
+struct http_client;
+
+struct identity {
+    unsigned refs;
+    char *user; /* "Guest" where the backend says so; "" with `none` */
+    bool is_system_user;
+    bool is_trusted; /* `none`: nothing is asked, everything is allowed */
+};
+struct identity *identity_ref(struct identity *identity);
+void identity_unref(struct identity *identity);
+
+/* What a request shows of itself; header values as sent, NULL where absent. Copied as far
+ * as they are needed longer; never written to diagnostics. */
+struct credentials {
+    struct slice site; /* resolved */
+    struct slice origin;
+    struct slice host;
+    struct slice cookie;
+    struct slice authorization;
+    bool is_tls;
+};
+
+/* `identity` is borrowed (take a reference to keep it); NULL when refused: then `error` is
+ * the text that the original tells its clients ("No cookie transmitted.", "Unauthorized").
+ * Called exactly once, possibly before the call returns. */
+typedef void auth_identified(void *ctx, struct identity *identity, const char *error);
+void auth_identify(struct auth *auth, const struct credentials *credentials,
+                   auth_identified *done, void *ctx);
+
+/* May the bearer read the document, or (name NULL) documents of the type at all; or, with
+ * `doctype` NULL, watch the task `name` (--task-guard backend)? */
+struct auth_question {
+    struct slice doctype;
+    struct slice name;
+};
+typedef void auth_permitted(void *ctx, bool allowed);
+void auth_permit(struct auth *auth, const struct credentials *credentials,
+                 const struct auth_question *question, auth_permitted *done, void *ctx);
+
+struct auth *auth_none_new(void);
+
+struct auth_frappe_options {
+    /* Which Frappe speaks: 13..17 (12 is served as 13). Decides error texts, how the
+     * credentials are handed on and which permission methods are called. */
+    unsigned version;
+    const char *web_base;    /* "" = the client's Origin, else its Host */
+    bool developer_mode;     /* v16+: the same host, `webserver_port` */
+    unsigned webserver_port; /* 0 = unknown */
+    const char *task_method; /* "" or the method asked about tasks */
+    uint64_t timeout_ms;     /* of one question to the backend */
+    uint64_t cache_ms;       /* an answer is good for so long */
+    size_t max_questions;    /* under way at once; more are refused, and counted */
+    /* v17: the shared secret the backend expects, or NULL. Calls `done` once, with an empty
+     * slice when there is none. */
+    void (*secret)(void *ctx, void (*done)(void *done_ctx, struct slice secret),
+                   void *done_ctx);
+    void *secret_ctx;
+};
+/* `client` is borrowed. */
+struct auth *auth_frappe_new(struct loop *loop, struct http_client *client,
+                             const struct auth_frappe_options *options,
+                             struct counters *counters);
+/* Questions under way are answered "refused" before this returns. */
+void auth_free(struct auth *auth);
+
+/* ---- the site of a request (frappe-realtime.md section 2.3), pure ---- */
+
+/* "site1.local" of "https://site1.local:8080/x" or "site1.local:9000"; IPv6 in brackets. */
+struct slice auth_hostname(struct slice url_or_host);
+/* X-Frappe-Site-Name, else `default_site` for localhost, else Origin's host, else Host's. */
+struct slice auth_site(struct slice site_header, struct slice origin, struct slice host,
+                       struct slice default_site);
+
+#endif
