@@ -46,7 +46,9 @@ bool conn_is_welcome(struct server *server, const char *peer_text)
         counter_add(server->count.refused_total, 1);
         return false;
     }
-    if (per_ip > 0 && peer != NULL && peer->connections >= per_ip) {
+    /* All of a proxy's clients come through the socket file. */
+    bool is_bounded = per_ip > 0 && peer != NULL && strcmp(peer_text, "unix") != 0;
+    if (is_bounded && peer->connections >= per_ip) {
         counter_add(server->count.refused_ip, 1);
         return false;
     }
@@ -102,7 +104,7 @@ void conn_accept(struct server *server, int fd, const char *peer_text)
     struct conn *conn = mem_new(sizeof(*conn));
 
     conn->server = server;
-    conn->pipe.ops = &PIPE_OPS;
+    conn->pipe.ops = &conn_pipe_ops;
     conn->state = CONN_HEAD;
     list_init(&conn->node);
     list_init(&conn->wait);
@@ -174,6 +176,17 @@ void conn_finish(struct conn *conn, const char *reason)
 void conn_lost(struct conn *conn)
 {
     conn_finish(conn, conn->reason);
+}
+
+void conn_report(struct conn *conn, const char *phrase, uint64_t limit)
+{
+    struct server *server = conn->server;
+
+    if (!diag_gate_pass(&server->gate, 10, loop_now_ms(server->loop)))
+        return;
+    diag(DIAG_WARN, phrase, DIAG_S("peer", conn->peer->text), DIAG_N("limit", limit),
+         DIAG_N("suppressed", server->gate.suppressed));
+    server->gate.suppressed = 0;
 }
 
 void conn_set_paused(struct conn *conn, bool is_paused)

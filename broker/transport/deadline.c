@@ -22,6 +22,12 @@ static void arm(struct server *server, uint64_t at_ms, uint64_t now_ms)
     timer_start(&server->wait_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
 
+static bool is_request_late(const struct conn *conn, unsigned kind)
+{
+    return conn->state == CONN_BODY ||
+           (conn->state == CONN_HEAD && kind == WAIT_HEAD && conn->in.len > 0);
+}
+
 static void expire(struct conn *conn)
 {
     struct server *server = conn->server;
@@ -29,7 +35,7 @@ static void expire(struct conn *conn)
 
     deadline_clear(conn);
     counter_add(server->count.timeouts[kind], 1);
-    if (kind == WAIT_BODY || (kind == WAIT_HEAD && conn->in.len > 0)) {
+    if (is_request_late(conn, kind)) {
         respond_refusal(conn, 408, "REQUEST_TIMEOUT",
                         "the request did not arrive in time");
         return;

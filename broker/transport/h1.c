@@ -12,7 +12,7 @@
 static const struct {
     const char *name;
     enum http_method method;
-} METHODS[] = {
+} method_names[] = {
     {"GET", HTTP_GET},         {"HEAD", HTTP_HEAD},   {"POST", HTTP_POST},
     {"PUT", HTTP_PUT},         {"PATCH", HTTP_PATCH}, {"DELETE", HTTP_DELETE},
     {"OPTIONS", HTTP_OPTIONS},
@@ -21,7 +21,7 @@ static const struct {
 static const struct {
     unsigned status;
     const char *phrase;
-} PHRASES[] = {
+} phrases[] = {
     {100, "Continue"},
     {101, "Switching Protocols"},
     {200, "OK"},
@@ -61,9 +61,9 @@ static const struct {
 
 const char *h1_phrase(unsigned status)
 {
-    for (size_t i = 0; i < sizeof(PHRASES) / sizeof(PHRASES[0]); i++) {
-        if (PHRASES[i].status == status)
-            return PHRASES[i].phrase;
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
     }
     return "";
 }
@@ -170,9 +170,9 @@ static bool next_line(char **at, const char *end, struct slice *line)
 
 static enum http_method method_of(struct slice name)
 {
-    for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++) {
-        if (slice_is(name, METHODS[i].name))
-            return METHODS[i].method;
+    for (size_t i = 0; i < sizeof(method_names) / sizeof(method_names[0]); i++) {
+        if (slice_is(name, method_names[i].name))
+            return method_names[i].method;
     }
     return HTTP_OTHER;
 }

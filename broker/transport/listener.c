@@ -45,11 +45,11 @@ static void name_peer(const struct sockaddr_storage *from, char *out, size_t siz
 /* Best effort: a client that is turned away at the door hears why. */
 static void turn_away(int fd)
 {
-    static const char ANSWER[] = "HTTP/1.1 503 Service Unavailable\r\n"
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "Retry-After: 5\r\nContent-Length: 0\r\n"
                                  "Connection: close\r\n\r\n";
 
-    (void)send(fd, ANSWER, sizeof(ANSWER) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)close(fd);
 }
 
@@ -75,7 +75,7 @@ static bool accept_one(struct listener *listener)
     socklen_t len = sizeof(from);
     char peer[INET6_ADDRSTRLEN];
 
-    from.ss_family = AF_UNSPEC;
+    memset(&from, 0, sizeof(from));
     int fd = accept4(listener->fd, (struct sockaddr *)&from, &len,
                      SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
@@ -143,6 +143,7 @@ static void name_listener(struct listener *listener)
     socklen_t len = sizeof(bound);
     char host[INET6_ADDRSTRLEN];
 
+    memset(&bound, 0, sizeof(bound));
     if (getsockname(listener->fd, (struct sockaddr *)&bound, &len) != 0)
         return;
     name_peer(&bound, host, sizeof(host));

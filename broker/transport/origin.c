@@ -80,7 +80,7 @@ static void write_line(struct buf *out, const char *name, struct slice value)
     buf_puts(out, "\r\n");
 }
 
-static const char EXPOSED[] =
+static const char exposed[] =
     "Access-Control-Expose-Headers: X-Request-Id, X-Task-Id\r\n";
 
 void origin_write_lines(const struct origin_rules *rules, struct slice origin,
@@ -94,10 +94,10 @@ void origin_write_lines(const struct origin_rules *rules, struct slice origin,
     if (echoes) {
         write_line(out, "Access-Control-Allow-Origin", origin);
         buf_puts(out, "Access-Control-Allow-Credentials: true\r\n");
-        buf_puts(out, EXPOSED);
+        buf_puts(out, exposed);
     } else if (answers_star) {
         buf_puts(out, "Access-Control-Allow-Origin: *\r\n");
-        buf_puts(out, EXPOSED);
+        buf_puts(out, exposed);
     }
     /* The answer to somebody else would differ: caches must know. */
     if (!answers_star || rules->origins->count > 1)

@@ -210,7 +210,7 @@ static void close_pipe(struct pipe *pipe, unsigned code, const char *reason)
         say_farewell(conn);
 }
 
-const struct pipe_ops PIPE_OPS = {.send = send_frames, .close = close_pipe};
+const struct pipe_ops conn_pipe_ops = {.send = send_frames, .close = close_pipe};
 
 /* ---- the socket takes bytes again ---- */
 
@@ -218,6 +218,9 @@ void pipe_writable(struct conn *conn)
 {
     bool had_rest = conn->rest != NULL;
 
+    /* A slow reader of a whole answer is given more time as long as it takes bytes. */
+    if (conn->state == CONN_ANSWER)
+        deadline_set(conn, WAIT_BODY);
     if (conn->wsi == NULL || (conn->later & LATER_KILL) != 0 || !flush_rest(conn))
         return;
     if (conn->state == CONN_ANSWER) {

@@ -10,7 +10,7 @@
 
 #define REQUEST_ID_MAX_BYTES 128
 /* A refused body up to this is read and thrown away, so that the connection lives on. */
-#define DISCARD_MAX_BYTES (1024 * 1024)
+#define DISCARD_MAX_BYTES ((size_t)1024 * 1024)
 
 /* ---- the exchange: one allocation with head, headers and body ---- */
 
@@ -34,20 +34,23 @@ static bool is_request_id(struct slice id)
     return id.len > 0 && id.len <= REQUEST_ID_MAX_BYTES;
 }
 
+struct slice request_make_id(char out[REQUEST_ID_SIZE])
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+    unsigned char random[REQUEST_ID_SIZE - 4];
+
+    random_bytes(random, sizeof(random));
+    memcpy(out, "req_", 4);
+    for (size_t i = 0; i < sizeof(random); i++)
+        out[4 + i] = digits[random[i] & 31];
+    return slice_make(out, REQUEST_ID_SIZE);
+}
+
 static void name_request(struct exchange *x)
 {
-    static const char DIGITS[] = "0123456789abcdefghijklmnopqrstuv";
-    struct slice given = http_header(&x->request, "x-request-id");
-    unsigned char random[16];
-
-    x->request.id = given;
-    if (is_request_id(given))
-        return;
-    random_bytes(random, sizeof(random));
-    memcpy(x->made_id, "req_", 4);
-    for (size_t i = 0; i < sizeof(random); i++)
-        x->made_id[4 + i] = DIGITS[random[i] & 31];
-    x->request.id = slice_make(x->made_id, 4 + sizeof(random));
+    x->request.id = http_header(&x->request, "x-request-id");
+    if (!is_request_id(x->request.id))
+        x->request.id = request_make_id(x->made_id);
 }
 
 /* Takes the head's bytes out of conn->in. The body, if any, has its room but is to come. */
@@ -64,7 +67,7 @@ static struct exchange *exchange_new(struct conn *conn, const struct h1_head *he
         x->headers[i].name = rebase(head->headers[i].name, from, text);
         x->headers[i].value = rebase(head->headers[i].value, from, text);
     }
-    x->pub.ops = &EXCHANGE_OPS;
+    x->pub.ops = &exchange_ops;
     x->pub.request = &x->request;
     x->conn = conn;
     x->body = text + head_len;
@@ -129,9 +132,11 @@ static void skip_body(struct conn *conn, const struct h1_head *head)
     conn->discard = length - here;
 }
 
-static void refuse_body(struct conn *conn, struct exchange *x, const struct h1_head *head)
+static void refuse_body(struct conn *conn, struct exchange *x,
+                        const struct h1_head *head)
 {
     counter_add(conn->server->count.oversize_body, 1);
+    conn_report(conn, "request body too long", x->route->body_limit_bytes);
     skip_body(conn, head);
     http_respond_error(&x->pub, 413, "PAYLOAD_TOO_LARGE",
                        "the request body is longer than this address takes", NULL);

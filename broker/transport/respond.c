@@ -49,7 +49,7 @@ static void write_origin(const struct conn *conn, const struct answer *answer,
 static void write_framing(const struct conn *conn, const struct answer *answer,
                           struct buf *out)
 {
-    if (answer->is_stream && !conn->closes)
+    if (answer->is_stream && !answer->x->request.is_http10)
         buf_puts(out, "Transfer-Encoding: chunked\r\n");
     else if (!answer->is_stream && !has_no_body(answer->status))
         buf_printf(out, "Content-Length: %zu\r\n", answer->body.len);
@@ -60,6 +60,7 @@ static void write_framing(const struct conn *conn, const struct answer *answer,
 static struct bytes *write_answer(struct conn *conn, const struct answer *answer)
 {
     struct buf head;
+    char made_id[REQUEST_ID_SIZE];
     bool has_body = !is_head_request(answer) && !has_no_body(answer->status);
     size_t body_len = has_body ? answer->body.len : 0;
 
@@ -67,11 +68,12 @@ static struct bytes *write_answer(struct conn *conn, const struct answer *answer
     buf_printf(&head, "HTTP/1.1 %u %s\r\nDate: %s\r\n", answer->status,
                h1_phrase(answer->status), server_date(conn->server));
     buf_puts(&head, answer->headers);
-    if (answer->x != NULL) {
-        buf_puts(&head, "X-Request-Id: ");
+    buf_puts(&head, "X-Request-Id: ");
+    if (answer->x != NULL)
         buf_slice(&head, answer->x->request.id);
-        buf_puts(&head, "\r\n");
-    }
+    else
+        buf_slice(&head, request_make_id(made_id));
+    buf_puts(&head, "\r\n");
     write_origin(conn, answer, &head);
     write_framing(conn, answer, &head);
     struct bytes *bytes = bytes_new(head.len + body_len);
@@ -95,7 +97,7 @@ static void linger(struct conn *conn)
 {
     conn->state = CONN_LINGER;
     conn_set_paused(conn, false);
-    buf_reset(&conn->in);
+    buf_release(&conn->in);
     if (conn->wsi != NULL)
         (void)shutdown(wire_fd(conn), SHUT_WR);
     deadline_set(conn, WAIT_CLOSE);
@@ -179,8 +181,8 @@ void respond_ws_refusal(struct conn *conn, struct exchange *x, unsigned status,
 
 void respond_continue(struct conn *conn)
 {
-    static const char LINES[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct bytes *bytes = bytes_copy(LINES, sizeof(LINES) - 1);
+    static const char lines[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct bytes *bytes = bytes_copy(lines, sizeof(lines) - 1);
 
     count_answer(conn, 100);
     (void)pipe_put(conn, bytes);
@@ -202,7 +204,8 @@ static struct pipe *stream(struct http_exchange *pub, unsigned status,
         return NULL;
     }
     /* HTTP/1.0 knows no chunks: there the end of the connection is the end of the body. */
-    conn->closes = conn->closes || x->request.is_http10;
+    bool is_plain = x->request.is_http10;
+    conn->closes = conn->closes || is_plain;
     struct bytes *bytes = write_answer(conn, &(struct answer){
                                                  .x = x,
                                                  .status = status,
@@ -213,7 +216,7 @@ static struct pipe *stream(struct http_exchange *pub, unsigned status,
     exchange_free(x);
     count_answer(conn, status);
     conn->state = CONN_STREAM;
-    conn->pipe.framing = conn->closes ? FRAMING_PLAIN : FRAMING_CHUNKED;
+    conn->pipe.framing = is_plain ? FRAMING_PLAIN : FRAMING_CHUNKED;
     conn->pipe.is_full = !pipe_put(conn, bytes);
     bytes_unref(bytes);
     if ((conn->later & LATER_KILL) != 0)
@@ -225,4 +228,4 @@ static struct pipe *stream(struct http_exchange *pub, unsigned status,
     return &conn->pipe;
 }
 
-const struct http_exchange_ops EXCHANGE_OPS = {.respond = respond, .stream = stream};
+const struct http_exchange_ops exchange_ops = {.respond = respond, .stream = stream};

@@ -20,7 +20,7 @@ static struct counter *total(struct counters *counters, const char *name,
 
 static void count_traffic(struct transport_counters *count, struct counters *counters)
 {
-    static const char *const CLASSES[] = {NULL,
+    static const char *const classes[] = {NULL,
                                           "class=\"1xx\"",
                                           "class=\"2xx\"",
                                           "class=\"3xx\"",
@@ -28,7 +28,7 @@ static void count_traffic(struct transport_counters *count, struct counters *cou
                                           "class=\"5xx\""};
 
     for (unsigned i = 1; i < 6; i++)
-        count->answers[i] = total(counters, "http_answers_total", CLASSES[i],
+        count->answers[i] = total(counters, "http_answers_total", classes[i],
                                   "HTTP answers by status class");
     count->answers[0] = count->answers[5];
     count->sent_bytes =
@@ -43,20 +43,20 @@ static void count_traffic(struct transport_counters *count, struct counters *cou
 
 static void count_refusals(struct transport_counters *count, struct counters *counters)
 {
-    static const char REFUSED[] = "Connections refused, by reason";
-    static const char OVERSIZE[] = "Input refused for its size, by what it was";
-    static const char TIMEOUTS[] = "Waits that ended by their bound in time";
+    static const char refused[] = "Connections refused, by reason";
+    static const char oversize[] = "Input refused for its size, by what it was";
+    static const char timeouts[] = "Waits that ended by their bound in time";
 
     count->refused_total = total(counters, "connections_refused_total",
-                                 "reason=\"max-connections\"", REFUSED);
+                                 "reason=\"max-connections\"", refused);
     count->refused_ip = total(counters, "connections_refused_total",
-                              "reason=\"max-connections-per-ip\"", REFUSED);
+                              "reason=\"max-connections-per-ip\"", refused);
     count->refused_files =
-        total(counters, "connections_refused_total", "reason=\"files\"", REFUSED);
-    count->oversize_head = total(counters, "oversize_total", "what=\"head\"", OVERSIZE);
-    count->oversize_body = total(counters, "oversize_total", "what=\"body\"", OVERSIZE);
+        total(counters, "connections_refused_total", "reason=\"files\"", refused);
+    count->oversize_head = total(counters, "oversize_total", "what=\"head\"", oversize);
+    count->oversize_body = total(counters, "oversize_total", "what=\"body\"", oversize);
     count->oversize_message =
-        total(counters, "oversize_total", "what=\"message\"", OVERSIZE);
+        total(counters, "oversize_total", "what=\"message\"", oversize);
     count->bad_requests = total(counters, "bad_requests_total", NULL,
                                 "Requests that are not proper HTTP");
     count->bad_messages =
@@ -64,13 +64,13 @@ static void count_refusals(struct transport_counters *count, struct counters *co
     count->foreign_origins = total(counters, "foreign_origins_total", NULL,
                                    "Upgrades and preflights of origins not allowed");
     count->timeouts[WAIT_HEAD] =
-        total(counters, "timeouts_total", "wait=\"head\"", TIMEOUTS);
+        total(counters, "timeouts_total", "wait=\"head\"", timeouts);
     count->timeouts[WAIT_BODY] =
-        total(counters, "timeouts_total", "wait=\"body\"", TIMEOUTS);
+        total(counters, "timeouts_total", "wait=\"body\"", timeouts);
     count->timeouts[WAIT_KEEPALIVE] =
-        total(counters, "timeouts_total", "wait=\"keepalive\"", TIMEOUTS);
+        total(counters, "timeouts_total", "wait=\"keepalive\"", timeouts);
     count->timeouts[WAIT_CLOSE] =
-        total(counters, "timeouts_total", "wait=\"close\"", TIMEOUTS);
+        total(counters, "timeouts_total", "wait=\"close\"", timeouts);
 }
 
 static void count_all(struct transport_counters *count, struct counters *counters)

@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_TRANSPORT_TRANSPORT_H
 #define THINKWIRE_TRANSPORT_TRANSPORT_H
 
+#include "base/diag.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "transport/h1.h"
@@ -90,6 +91,8 @@ struct conn {
     bool is_binary;    /* the message being put together */
 };
 
+#define REQUEST_ID_SIZE 20 /* "req_" and 16 characters; no NUL */
+
 /* What stands between the 101 and the request that asked for it. */
 struct upgrade {
     void *token;
@@ -104,7 +107,7 @@ struct exchange {
     const struct http_route *route;
     size_t body_got;
     char *body;
-    char made_id[24];
+    char made_id[REQUEST_ID_SIZE];
     bool is_kept; /* the handler returned without an answer */
     struct http_header headers[];
 };
@@ -152,6 +155,7 @@ struct server {
     uint64_t wait_timer_ms; /* when it fires */
     struct list upgrades;
     struct turn_task upgrade_task;
+    struct diag_gate gate; /* for lines a peer can cause */
     struct conn *adopting; /* whose wsi is being made, during that call only */
     uint64_t date_second;
     char date[32];
@@ -176,6 +180,8 @@ void conn_later(struct conn *conn, unsigned what);
 void conn_doom(struct conn *conn, const char *reason);
 /* Ends everything: tells the owner, frees. */
 void conn_finish(struct conn *conn, const char *reason);
+/* A line about what a peer did, rate-limited: `limit` is the bound it met, 0 for none. */
+void conn_report(struct conn *conn, const char *phrase, uint64_t limit);
 void conn_set_paused(struct conn *conn, bool is_paused);
 
 /* ---- deadline.c ---- */
@@ -191,9 +197,11 @@ bool request_input(struct conn *conn, const char *data, size_t len);
 /* Handles what is buffered, as long as there is a whole request and nobody is busy. */
 void request_advance(struct conn *conn);
 void exchange_free(struct exchange *x);
+/* An id for a request that brought none; answers a view of `out`. */
+struct slice request_make_id(char out[REQUEST_ID_SIZE]);
 
 /* ---- respond.c: answers out ---- */
-extern const struct http_exchange_ops EXCHANGE_OPS;
+extern const struct http_exchange_ops exchange_ops;
 /* An error answer of the transport's own to something that never became an exchange; the
  * connection closes after it. */
 void respond_refusal(struct conn *conn, unsigned status, const char *code,
@@ -207,7 +215,7 @@ void respond_ws_refusal(struct conn *conn, struct exchange *x, unsigned status,
                         const char *body, const char *content_type);
 
 /* ---- pipe.c: bytes out ---- */
-extern const struct pipe_ops PIPE_OPS;
+extern const struct pipe_ops conn_pipe_ops;
 /* Sends `bytes` (borrowed) now and keeps what does not fit; false when something is kept
  * or the connection is doomed. */
 bool pipe_put(struct conn *conn, struct bytes *bytes);
@@ -230,8 +238,10 @@ bool wire_open(struct server *server, struct buf *error);
 void wire_close(struct server *server);
 /* Makes a raw wsi of `fd` for conn; takes `fd` also on failure. */
 bool wire_adopt_raw(struct conn *conn, int fd);
-/* Adopts a duplicate of conn's socket as a WebSocket. */
-bool wire_adopt_ws(struct conn *conn);
+/* A second descriptor of conn's socket, or -1. */
+int wire_duplicate(const struct conn *conn);
+/* Lets go of the raw wsi and adopts `fd`, its duplicate, as a WebSocket; takes `fd`. */
+bool wire_adopt_ws(struct conn *conn, int fd);
 int wire_fd(const struct conn *conn);
 void wire_want_writable(struct conn *conn);
 void wire_set_reading(struct conn *conn, bool is_reading);

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport/transport.h"
 
-#include "base/diag.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <libwebsockets.h>
@@ -145,7 +143,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     }
 }
 
-static const struct lws_protocols PROTOCOLS[] = {
+static const struct lws_protocols protocols[] = {
     {.name = "thinkwire",
      .callback = on_event,
      .rx_buffer_size = WS_READ_BYTES,
@@ -154,7 +152,7 @@ static const struct lws_protocols PROTOCOLS[] = {
 };
 
 /* No pings of its own: heartbeats belong to the protocols above. */
-static const lws_retry_bo_t NO_PINGS = {.secs_since_valid_hangup = 0};
+static const lws_retry_bo_t no_pings = {.secs_since_valid_hangup = 0};
 
 /* ---- the context ---- */
 
@@ -198,14 +196,14 @@ bool wire_open(struct server *server, struct buf *error)
     lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
     memset(&info, 0, sizeof(info));
     info.port = CONTEXT_PORT_NO_LISTEN;
-    info.protocols = PROTOCOLS;
+    info.protocols = protocols;
     info.options = LWS_SERVER_OPTION_LIBUV;
     info.foreign_loops = loops;
     info.user = server;
     info.pcontext = &server->context;
     info.pt_serv_buf_size = READ_BYTES;
     info.alpn = "http/1.1";
-    info.retry_and_idle_policy = &NO_PINGS;
+    info.retry_and_idle_policy = &no_pings;
     server->context = lws_create_context(&info);
     if (server->context == NULL) {
         buf_puts(error, "libwebsockets could not start; is the package "
@@ -262,16 +260,16 @@ static struct bytes *canonical_request(struct conn *conn)
     return bytes;
 }
 
-bool wire_adopt_ws(struct conn *conn)
+int wire_duplicate(const struct conn *conn)
+{
+    return fcntl(wire_fd(conn), F_DUPFD_CLOEXEC, 0);
+}
+
+bool wire_adopt_ws(struct conn *conn, int fd)
 {
     struct server *server = conn->server;
-    int fd = fcntl(wire_fd(conn), F_DUPFD_CLOEXEC, 0);
 
     wire_kill(conn);
-    if (fd < 0) {
-        counter_add(server->count.refused_files, 1);
-        return false;
-    }
     struct bytes *request = canonical_request(conn);
     buf_release(&conn->in);
     server->adopting = conn;

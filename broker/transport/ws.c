@@ -129,8 +129,16 @@ bool ws_add_lines(struct conn *conn, char **at, size_t room)
 static void open_websocket(struct conn *conn)
 {
     void *token = conn->upgrade->token;
+    int fd = wire_duplicate(conn);
 
-    if (!wire_adopt_ws(conn)) {
+    if (fd < 0) {
+        counter_add(conn->server->count.refused_files, 1);
+        ws_abandon(conn);
+        conn->route = NULL;
+        respond_refusal(conn, 503, "UNAVAILABLE", "out of file descriptors");
+        return;
+    }
+    if (!wire_adopt_ws(conn, fd)) {
         conn_finish(conn, "transport error");
         return;
     }
@@ -158,6 +166,9 @@ void ws_run_upgrades(struct turn_task *task)
 }
 
 /* ---- messages ---- */
+
+/* libwebsockets 4.1.6 takes unmasked frames from clients too, which RFC 6455 section 5.1
+ * forbids, and does not tell; masking protects proxies from pages, not us. */
 
 static void forget_message(struct conn *conn)
 {
@@ -202,6 +213,8 @@ void ws_receive(struct conn *conn, const char *data, size_t len)
     }
     bool is_final = wire_message_is_final(conn);
     if (conn->in.len + len > conn->route->message_limit_bytes) {
+        conn_report(conn, "websocket message too long",
+                    conn->route->message_limit_bytes);
         refuse_message(conn, server->count.oversize_message, CLOSE_TOO_BIG,
                        "message too big");
         return;

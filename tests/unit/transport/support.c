@@ -14,15 +14,15 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS ((uint64_t)5000)
 
 /* ---- handlers ---- */
 
 static void echo_request(void *ctx, struct http_exchange *x)
 {
-    static const char *const METHODS[] = {"GET",   "HEAD",   "POST",    "PUT",
-                                          "PATCH", "DELETE", "OPTIONS", "OTHER"};
-    static const enum http_method ORDER[] = {HTTP_GET,     HTTP_HEAD,  HTTP_POST,
+    static const char *const names[] = {"GET",   "HEAD",   "POST",    "PUT",
+                                        "PATCH", "DELETE", "OPTIONS", "OTHER"};
+    static const enum http_method order[] = {HTTP_GET,     HTTP_HEAD,  HTTP_POST,
                                              HTTP_PUT,     HTTP_PATCH, HTTP_DELETE,
                                              HTTP_OPTIONS, HTTP_OTHER};
     const struct http_request *request = x->request;
@@ -30,9 +30,9 @@ static void echo_request(void *ctx, struct http_exchange *x)
 
     (void)ctx;
     buf_init(&text, 65536);
-    for (size_t i = 0; i < sizeof(ORDER) / sizeof(ORDER[0]); i++) {
-        if (ORDER[i] == request->method)
-            buf_puts(&text, METHODS[i]);
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        if (order[i] == request->method)
+            buf_puts(&text, names[i]);
     }
     buf_putc(&text, '|');
     buf_slice(&text, request->path);
@@ -116,7 +116,7 @@ static void pipe_message(struct pipe *pipe, struct slice data, bool is_binary)
         send_text_frame(pipe, is_binary ? WS_BINARY : WS_TEXT, data);
 }
 
-static const struct pipe_owner OWNER = {
+static const struct pipe_owner test_owner = {
     .on_message = pipe_message, .on_drain = pipe_drained, .on_closed = pipe_closed};
 
 static void stream_request(void *ctx, struct http_exchange *x)
@@ -124,7 +124,7 @@ static void stream_request(void *ctx, struct http_exchange *x)
     struct world *world = ctx;
 
     world->pipe =
-        http_stream(x, 200, "content-type: text/event-stream\r\n", &OWNER, world);
+        http_stream(x, 200, "content-type: text/event-stream\r\n", &test_owner, world);
 }
 
 static unsigned ws_accept(void *ctx, const struct http_request *request, void **token,
@@ -152,7 +152,7 @@ static void ws_open(void *ctx, struct pipe *pipe, void *token)
         world->opens_failed++;
         return;
     }
-    pipe->owner = &OWNER;
+    pipe->owner = &test_owner;
     pipe->owner_data = world;
     world->pipe = pipe;
     if (world->sends_at_open)
@@ -258,7 +258,7 @@ void world_turn(struct world *world)
 static void breathe(struct world *world)
 {
     world_turn(world);
-    (void)usleep(200);
+    (void)usleep(50);
 }
 
 void world_until(struct world *world, const unsigned *value, unsigned wanted)
@@ -482,7 +482,7 @@ void client_open_ws(struct client *client, struct world *world)
 void client_send_frame(struct client *client, unsigned first, const void *data,
                        size_t len)
 {
-    static const unsigned char MASK[4] = {0x11, 0x82, 0x43, 0xf4};
+    static const unsigned char mask[4] = {0x11, 0x82, 0x43, 0xf4};
     unsigned char head[14] = {(unsigned char)first};
     size_t head_len = 2;
     unsigned char *masked = malloc(len + 1);
@@ -501,9 +501,9 @@ void client_send_frame(struct client *client, unsigned first, const void *data,
             head[2 + i] = (unsigned char)(len >> 8 * (7 - i));
         head_len = 10;
     }
-    memcpy(head + head_len, MASK, 4);
+    memcpy(head + head_len, mask, 4);
     for (size_t i = 0; i < len; i++)
-        masked[i] = plain[i] ^ MASK[i & 3];
+        masked[i] = plain[i] ^ mask[i & 3];
     client_send_bytes(client, head, head_len + 4);
     client_send_bytes(client, masked, len);
     free(masked);

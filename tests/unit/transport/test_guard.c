@@ -31,7 +31,7 @@ struct conversation {
     bool stays;
 };
 
-static const struct conversation CONVERSATIONS[] = {
+static const struct conversation conversations[] = {
     /* Upgrades to anything but websocket are ignored: no h2c, no use after free. */
     {"GET /echo HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n",
      200, true},
@@ -96,8 +96,8 @@ static void every_guard_answers_as_stated(void **state)
     (void)state;
     world_init(&world);
     world_start(&world);
-    for (size_t i = 0; i < sizeof(CONVERSATIONS) / sizeof(CONVERSATIONS[0]); i++) {
-        const struct conversation *it = &CONVERSATIONS[i];
+    for (size_t i = 0; i < sizeof(conversations) / sizeof(conversations[0]); i++) {
+        const struct conversation *it = &conversations[i];
         bool stays = false;
         unsigned status = ask(&world, it->request, &stays);
         if (status != it->status || stays != it->stays)

@@ -33,14 +33,14 @@ static unsigned status_of(const char *text)
 
 static void a_plain_request_is_read(void **state)
 {
-    static const char TEXT[] =
+    static const char text[] =
         "\r\nPOST /a%20b/c?x=%41 HTTP/1.1\r\nHOST: h:80\r\n"
         "Content-Length: 17\r\nX-Odd:\t a b \t\r\nEmpty:\r\n\r\n";
     struct h1_head head;
     char *copy = NULL;
 
     (void)state;
-    assert_int_equal(parse(TEXT, sizeof(TEXT) - 1, &head, &copy), 0);
+    assert_int_equal(parse(text, sizeof(text) - 1, &head, &copy), 0);
     assert_int_equal(head.method, HTTP_POST);
     assert_true(slice_is(head.path, "/a b/c"));
     assert_true(slice_is(head.query, "x=%41"));
@@ -59,24 +59,24 @@ static void a_plain_request_is_read(void **state)
 
 static void the_end_of_a_head_is_found_wherever_it_is_cut(void **state)
 {
-    static const char TEXT[] = "\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\nrest";
+    static const char text[] = "\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\nrest";
     size_t scanned = 0;
 
     (void)state;
-    for (size_t len = 0; len < sizeof(TEXT) - 5; len++)
-        assert_int_equal(h1_head_length(slice_make(TEXT, len), &scanned), 0);
-    assert_int_equal(h1_head_length(slice_make(TEXT, sizeof(TEXT) - 1), &scanned),
-                     sizeof(TEXT) - 5);
+    for (size_t len = 0; len < sizeof(text) - 5; len++)
+        assert_int_equal(h1_head_length(slice_make(text, len), &scanned), 0);
+    assert_int_equal(h1_head_length(slice_make(text, sizeof(text) - 1), &scanned),
+                     sizeof(text) - 5);
 }
 
 static void targets_may_be_absolute(void **state)
 {
-    static const char TEXT[] = "GET http://h:80/p?q HTTP/1.1\r\n" HOST "\r\n";
+    static const char text[] = "GET http://h:80/p?q HTTP/1.1\r\n" HOST "\r\n";
     struct h1_head head;
     char *copy = NULL;
 
     (void)state;
-    assert_int_equal(parse(TEXT, sizeof(TEXT) - 1, &head, &copy), 0);
+    assert_int_equal(parse(text, sizeof(text) - 1, &head, &copy), 0);
     assert_true(slice_is(head.path, "/p"));
     assert_true(slice_is(head.query, "q"));
     free(copy);
@@ -88,7 +88,7 @@ static void targets_may_be_absolute(void **state)
 
 static void malformed_request_lines_are_refused(void **state)
 {
-    static const char *const LINES[] = {
+    static const char *const lines[] = {
         "GET\r\n",
         "GET /\r\n",
         "GET  / HTTP/1.1\r\n",
@@ -109,10 +109,10 @@ static void malformed_request_lines_are_refused(void **state)
     char text[200];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++) {
-        (void)snprintf(text, sizeof(text), "%s" HOST "\r\n", LINES[i]);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        (void)snprintf(text, sizeof(text), "%s" HOST "\r\n", lines[i]);
         if (status_of(text) != 400)
-            fail_msg("%s", LINES[i]);
+            fail_msg("%s", lines[i]);
     }
     assert_int_equal(status_of("GET / HTTP/2.0\r\n" HOST "\r\n"), 505);
     assert_int_equal(status_of("PRI * HTTP/2.0\r\n\r\n"), 505);
@@ -120,32 +120,32 @@ static void malformed_request_lines_are_refused(void **state)
 
 static void hostile_paths_are_refused(void **state)
 {
-    static const char *const PATHS[] = {
+    static const char *const paths[] = {
         "/%",       "/%4",    "/%zz",  "/%00",    "/a%0ab",     "/%7f",
         "/%2f",     "/a%2Fb", "/../a", "/a/..",   "/a/./b",     "/.",
         "/%2e%2e/", "/a/%2e", "/%ff",  "/%c0%af", "/%ed%a0%80",
     };
-    static const char *const GOOD[] = {"/.well-known", "/a..b",       "/...",
+    static const char *const good[] = {"/.well-known", "/a..b",       "/...",
                                        "/%e2%82%ac",   "/a%25b",      "//",
                                        "/a;b=c,d",     "/caf\xc3\xa9"};
     char text[200];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(PATHS) / sizeof(PATHS[0]); i++) {
-        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", PATHS[i]);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", paths[i]);
         if (status_of(text) != 400)
-            fail_msg("%s", PATHS[i]);
+            fail_msg("%s", paths[i]);
     }
-    for (size_t i = 0; i < sizeof(GOOD) / sizeof(GOOD[0]); i++) {
-        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", GOOD[i]);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", good[i]);
         if (status_of(text) != 0)
-            fail_msg("%s", GOOD[i]);
+            fail_msg("%s", good[i]);
     }
 }
 
 static void malformed_header_lines_are_refused(void **state)
 {
-    static const char *const LINES[] = {
+    static const char *const lines[] = {
         "NoColon\r\n",
         ": empty name\r\n",
         "Name : v\r\n",
@@ -168,11 +168,11 @@ static void malformed_header_lines_are_refused(void **state)
     char text[300];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++) {
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n" HOST "%s\r\n",
-                       LINES[i]);
+                       lines[i]);
         if (status_of(text) != 400)
-            fail_msg("%s", LINES[i]);
+            fail_msg("%s", lines[i]);
     }
     assert_int_equal(status_of("GET / HTTP/1.1\r\n\r\n"), 400);
     assert_int_equal(status_of("GET / HTTP/1.0\r\n\r\n"), 0);
@@ -181,12 +181,12 @@ static void malformed_header_lines_are_refused(void **state)
 
 static void a_nul_in_a_header_is_refused(void **state)
 {
-    static const char TEXT[] = "GET / HTTP/1.1\r\n" HOST "A: b\0c\r\n\r\n";
+    static const char text[] = "GET / HTTP/1.1\r\n" HOST "A: b\0c\r\n\r\n";
     struct h1_head head;
     char *copy = NULL;
 
     (void)state;
-    assert_int_equal(parse(TEXT, sizeof(TEXT) - 1, &head, &copy), 400);
+    assert_int_equal(parse(text, sizeof(text) - 1, &head, &copy), 400);
     free(copy);
 }
 
@@ -230,7 +230,7 @@ struct wish {
 
 static void connection_wishes_are_understood(void **state)
 {
-    static const struct wish WISHES[] = {
+    static const struct wish wishes[] = {
         {"GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", true, false},
         {"GET / HTTP/1.1\r\n" HOST "Connection: foo , Close\r\n\r\n", true, false},
         {"GET / HTTP/1.0\r\n\r\n", true, false},
@@ -246,13 +246,13 @@ static void connection_wishes_are_understood(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(WISHES) / sizeof(WISHES[0]); i++) {
+    for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         struct h1_head head;
         char *copy = NULL;
-        assert_int_equal(parse(WISHES[i].lines, strlen(WISHES[i].lines), &head, &copy),
+        assert_int_equal(parse(wishes[i].lines, strlen(wishes[i].lines), &head, &copy),
                          0);
-        assert_int_equal(head.wants_close, WISHES[i].closes);
-        assert_int_equal(head.is_upgrade, WISHES[i].upgrades);
+        assert_int_equal(head.wants_close, wishes[i].closes);
+        assert_int_equal(head.is_upgrade, wishes[i].upgrades);
         free(copy);
     }
 }

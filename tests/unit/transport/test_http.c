@@ -49,7 +49,7 @@ static void an_unfit_request_id_is_replaced(void **state)
 
 static void bodies_arrive_whole_however_they_are_cut(void **state)
 {
-    static const char REQUEST[] = "POST /echo HTTP/1.1\r\nHost: h\r\n"
+    static const char request[] = "POST /echo HTTP/1.1\r\nHost: h\r\n"
                                   "Content-Length: 11\r\n\r\nhello world";
     struct world world;
     struct client client;
@@ -59,10 +59,10 @@ static void bodies_arrive_whole_however_they_are_cut(void **state)
     world_init(&world);
     world_start(&world);
     client_open(&client, &world);
-    for (size_t cut = 1; cut < sizeof(REQUEST) - 1; cut += 7) {
-        client_send_bytes(&client, REQUEST, cut);
+    for (size_t cut = 1; cut < sizeof(request) - 1; cut += 7) {
+        client_send_bytes(&client, request, cut);
         world_turn(&world);
-        client_send_bytes(&client, REQUEST + cut, sizeof(REQUEST) - 1 - cut);
+        client_send_bytes(&client, request + cut, sizeof(request) - 1 - cut);
         assert_int_equal(client_answer(&client, &body), 200);
         assert_string_equal(body, "POST|/echo||hello world|");
     }

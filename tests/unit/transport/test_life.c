@@ -2,8 +2,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -171,6 +174,57 @@ static void connections_are_bounded_in_all_and_per_address(void **state)
     }
 }
 
+/* Uses up every descriptor below `limit`; answers how many it took. */
+static size_t use_up_files(int *files, size_t room, rlim_t limit)
+{
+    struct rlimit rule;
+    size_t count = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &rule), 0);
+    rule.rlim_cur = limit;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &rule), 0);
+    while (count < room &&
+           (files[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    assert_int_equal(errno, EMFILE);
+    return count;
+}
+
+static void running_out_of_files_refuses_newcomers_and_spares_the_rest(void **state)
+{
+    struct world world;
+    struct client old;
+    struct client upgrading;
+    struct client late;
+    int files[300];
+
+    (void)state;
+    world_init(&world);
+    world_start(&world);
+    client_open(&old, &world);
+    client_send(&old, "GET /echo HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_int_equal(client_answer(&old, NULL), 200);
+    client_open(&upgrading, &world);
+    world_until_connections(&world, 2);
+    client_open(&late, &world); /* waits at the door */
+    size_t count = use_up_files(files, 300, 256);
+    client_send(&upgrading, WS_REQUEST "\r\n");
+    assert_memory_equal(client_wait_end(&upgrading), "HTTP/1.1 503 ", 13);
+    assert_memory_equal(client_wait_end(&late), "HTTP/1.1 503 ", 13);
+    client_send(&old, "GET /echo HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_int_equal(client_answer(&old, NULL), 200);
+    assert_int_equal(
+        world_counter(&world, "connections_refused_total{reason=\"files\"}"), 2);
+    assert_int_equal(world.opens_failed, 1);
+    assert_int_equal(world.tokens, 0);
+    while (count > 0)
+        (void)close(files[--count]);
+    client_close(&upgrading);
+    client_close(&late);
+    client_close(&old);
+    world_end(&world);
+}
+
 static void after_stop_listening_the_open_connections_live(void **state)
 {
     struct world world;
@@ -291,6 +345,7 @@ int run_life_tests(void)
         cmocka_unit_test(a_socket_file_is_served_and_removed),
         cmocka_unit_test(several_addresses_are_listened_on),
         cmocka_unit_test(connections_are_bounded_in_all_and_per_address),
+        cmocka_unit_test(running_out_of_files_refuses_newcomers_and_spares_the_rest),
         cmocka_unit_test(after_stop_listening_the_open_connections_live),
         cmocka_unit_test(freeing_the_server_tells_everyone_once),
         cmocka_unit_test(a_thousand_come_and_go_on_each_transport),

@@ -4,12 +4,12 @@
 
 #include "transport/origin.h"
 
-static char STAR[] = "*";
-static char LISTED[] = "https://app.example";
-static char *STAR_ITEMS[] = {STAR};
-static char *LISTED_ITEMS[] = {LISTED};
-static const struct config_list STAR_LIST = {STAR_ITEMS, 1};
-static const struct config_list LIST = {LISTED_ITEMS, 1};
+static char star[] = "*";
+static char listed[] = "https://app.example";
+static char *star_items[] = {star};
+static char *listed_items[] = {listed};
+static const struct config_list star_list = {star_items, 1};
+static const struct config_list listed_list = {listed_items, 1};
 
 static enum origin_verdict judge(const struct config_list *list, const char *origin,
                                  const char *host)
@@ -23,12 +23,14 @@ static void an_origin_is_judged_by_list_and_host(void **state)
 {
     (void)state;
     assert_int_equal(judge(NULL, NULL, "h"), ORIGIN_ABSENT);
-    assert_int_equal(judge(&LIST, "https://app.example", "h"), ORIGIN_LISTED);
-    assert_int_equal(judge(&LIST, "HTTPS://App.Example", "h"), ORIGIN_LISTED);
-    assert_int_equal(judge(&LIST, "http://app.example", "h"), ORIGIN_FOREIGN);
-    assert_int_equal(judge(&LIST, "https://app.example:8443", "h"), ORIGIN_FOREIGN);
-    assert_int_equal(judge(&LIST, "https://app.example.evil", "h"), ORIGIN_FOREIGN);
-    assert_int_equal(judge(&LIST, "https://h", "h"), ORIGIN_SAME_HOST);
+    assert_int_equal(judge(&listed_list, "https://app.example", "h"), ORIGIN_LISTED);
+    assert_int_equal(judge(&listed_list, "HTTPS://App.Example", "h"), ORIGIN_LISTED);
+    assert_int_equal(judge(&listed_list, "http://app.example", "h"), ORIGIN_FOREIGN);
+    assert_int_equal(judge(&listed_list, "https://app.example:8443", "h"),
+                     ORIGIN_FOREIGN);
+    assert_int_equal(judge(&listed_list, "https://app.example.evil", "h"),
+                     ORIGIN_FOREIGN);
+    assert_int_equal(judge(&listed_list, "https://h", "h"), ORIGIN_SAME_HOST);
     assert_int_equal(judge(NULL, "http://H:8080", "h:9000"), ORIGIN_SAME_HOST);
     assert_int_equal(judge(NULL, "http://[::1]:8080", "[::1]"), ORIGIN_SAME_HOST);
     assert_int_equal(judge(NULL, "http://[::2]", "[::1]:80"), ORIGIN_FOREIGN);
@@ -36,8 +38,8 @@ static void an_origin_is_judged_by_list_and_host(void **state)
     assert_int_equal(judge(NULL, "null", "null"), ORIGIN_FOREIGN);
     assert_int_equal(judge(NULL, "", ""), ORIGIN_FOREIGN);
     assert_int_equal(judge(NULL, "http://", ""), ORIGIN_FOREIGN);
-    assert_int_equal(judge(&STAR_LIST, "null", "h"), ORIGIN_ANY);
-    assert_int_equal(judge(&STAR_LIST, "*", "h"), ORIGIN_ANY);
+    assert_int_equal(judge(&star_list, "null", "h"), ORIGIN_ANY);
+    assert_int_equal(judge(&star_list, "*", "h"), ORIGIN_ANY);
 }
 
 static const char *lines(const struct config_list *list, bool reflect,
@@ -59,20 +61,20 @@ static void cors_lines_follow_the_options(void **state)
     (void)state;
     buf_init(&out, 2000);
     assert_string_equal(lines(NULL, false, "https://x", &out), "");
-    assert_string_equal(lines(&STAR_LIST, false, "https://x", &out),
+    assert_string_equal(lines(&star_list, false, "https://x", &out),
                         "Access-Control-Allow-Origin: *\r\n" EXPOSE);
-    assert_string_equal(lines(&STAR_LIST, false, NULL, &out),
+    assert_string_equal(lines(&star_list, false, NULL, &out),
                         "Access-Control-Allow-Origin: *\r\n" EXPOSE);
-    assert_string_equal(lines(&STAR_LIST, true, "https://x", &out),
+    assert_string_equal(lines(&star_list, true, "https://x", &out),
                         "Access-Control-Allow-Origin: https://x\r\n"
                         "Access-Control-Allow-Credentials: true\r\n" EXPOSE
                         "Vary: Origin\r\n");
-    assert_string_equal(lines(&STAR_LIST, true, NULL, &out), "Vary: Origin\r\n");
-    assert_string_equal(lines(&LIST, false, "https://app.example", &out),
+    assert_string_equal(lines(&star_list, true, NULL, &out), "Vary: Origin\r\n");
+    assert_string_equal(lines(&listed_list, false, "https://app.example", &out),
                         "Access-Control-Allow-Origin: https://app.example\r\n"
                         "Access-Control-Allow-Credentials: true\r\n" EXPOSE
                         "Vary: Origin\r\n");
-    assert_string_equal(lines(&LIST, false, "https://evil.example", &out),
+    assert_string_equal(lines(&listed_list, false, "https://evil.example", &out),
                         "Vary: Origin\r\n");
     buf_release(&out);
 }
@@ -84,7 +86,7 @@ static void every_answer_carries_them_also_errors(void **state)
 
     (void)state;
     world_init(&world);
-    world.origins = STAR_LIST;
+    world.origins = star_list;
     world_start(&world);
     client_open(&client, &world);
     client_send(&client,
@@ -114,7 +116,7 @@ static void preflights_are_answered_for_allowed_origins_only(void **state)
 
     (void)state;
     world_init(&world);
-    world.origins = LIST;
+    world.origins = listed_list;
     world_start(&world);
     client_open(&client, &world);
     client_send(&client, PREFLIGHT "Origin: https://app.example\r\n"
@@ -159,7 +161,7 @@ static void a_foreign_page_cannot_open_a_websocket(void **state)
 
     (void)state;
     world_init(&world);
-    world.origins = LIST;
+    world.origins = listed_list;
     world_start(&world);
     assert_int_equal(upgrade_status(&world, "Origin: https://evil.example\r\n"), 403);
     assert_int_equal(upgrade_status(&world, "Origin: null\r\n"), 403);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define BIG_BYTES (4u * 1024 * 1024)
+#define BIG_BYTES ((size_t)4 * 1024 * 1024)
 
 static void open_stream(struct client *client, struct world *world, const char *request)
 {
@@ -88,6 +88,28 @@ static void an_old_client_gets_the_stream_plain(void **state)
     assert_string_equal(client_wait_end(&client), "data: 1\n\n");
     world_until(&world, &world.pipes_closed, 1);
     client_close(&client);
+    world_end(&world);
+}
+
+static void
+a_stream_to_a_client_that_wants_to_close_is_chunked_all_the_same(void **state)
+{
+    struct world world;
+    struct client client;
+
+    (void)state;
+    world_init(&world);
+    world_start(&world);
+    client_open(&client, &world);
+    open_stream(&client, &world,
+                "GET /stream HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_non_null(strstr(client_last_head(), "\r\nTransfer-Encoding: chunked\r\n"
+                                               "Connection: close\r\n"));
+    send_chunk(world.pipe, "x");
+    pipe_close(world.pipe, 0, NULL);
+    assert_string_equal(client_wait_end(&client), "1\r\nx\r\n0\r\n\r\n");
+    client_close(&client);
+    world_until(&world, &world.pipes_closed, 1);
     world_end(&world);
 }
 
@@ -174,6 +196,30 @@ static void a_slow_stream_reader_gets_identical_bytes_and_costs_no_copy(void **s
     world_end(&world);
 }
 
+static void a_large_answer_reaches_a_slow_reader_whole(void **state)
+{
+    struct world world;
+    struct client client;
+    struct bytes *data = numbered(BIG_BYTES);
+
+    (void)state;
+    world_init(&world);
+    world_start(&world);
+    client_open_small(&client, &world, 4096);
+    client_send(&client, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+    world_until_held(&world);
+    http_respond(world.held, 200, "", slice_make(data->data, data->len));
+    client_send(&client, "GET /echo HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_int_equal(client_head_answer(&client), 200);
+    client_wait_bytes(&client, BIG_BYTES);
+    assert_memory_equal(client.in.data, data->data, BIG_BYTES);
+    buf_consume(&client.in, BIG_BYTES);
+    assert_int_equal(client_answer(&client, NULL), 200);
+    bytes_unref(data);
+    client_close(&client);
+    world_end(&world);
+}
+
 /* Pings in the middle make libwebsockets send pongs by itself: never inside a frame. */
 static void a_slow_websocket_reader_gets_whole_frames(void **state)
 {
@@ -240,7 +286,7 @@ static void many_sends_with_drains_between_arrive_in_order(void **state)
     world.feed = bytes_ref(data);
     world.feed_left = 29;
     (void)pipe_send(world.pipe, data);
-    client_wait_bytes(&client, 30 * 100000);
+    client_wait_bytes(&client, (size_t)30 * 100000);
     assert_int_equal(world.feed_left, 0);
     assert_true(world.drains > 1);
     for (size_t i = 0; i < 30; i++)
@@ -345,6 +391,9 @@ int run_stream_tests(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_is_chunked_and_the_connection_lives_on),
         cmocka_unit_test(an_old_client_gets_the_stream_plain),
+        cmocka_unit_test(
+            a_stream_to_a_client_that_wants_to_close_is_chunked_all_the_same),
+        cmocka_unit_test(a_large_answer_reaches_a_slow_reader_whole),
         cmocka_unit_test(a_stream_ends_when_its_peer_goes),
         cmocka_unit_test(requests_pipelined_behind_a_stream_wait_for_its_end),
         cmocka_unit_test(a_slow_stream_reader_gets_identical_bytes_and_costs_no_copy),

@@ -57,7 +57,7 @@ static void what_is_sent_at_open_arrives_first(void **state)
 static void frames_that_come_with_the_upgrade_are_not_lost(void **state)
 {
     /* "2probe" masked with zeros, glued to the request */
-    static const char FRAME[] = "\x81\x86\0\0\0\0"
+    static const char frame[] = "\x81\x86\0\0\0\0"
                                 "2probe";
     struct world world;
     struct client client;
@@ -70,8 +70,8 @@ static void frames_that_come_with_the_upgrade_are_not_lost(void **state)
     client_open(&client, &world);
     buf_init(&all, 10000);
     buf_puts(&all, WS_REQUEST "\r\n");
-    buf_append(&all, FRAME, sizeof(FRAME) - 1);
-    buf_append(&all, FRAME, sizeof(FRAME) - 1);
+    buf_append(&all, frame, sizeof(frame) - 1);
+    buf_append(&all, frame, sizeof(frame) - 1);
     client_send_bytes(&client, all.data, all.len);
     assert_int_equal(client_answer(&client, NULL), 101);
     for (int i = 0; i < 2; i++) {
@@ -174,7 +174,7 @@ static void broken_frames_end_the_connection_only(void **state)
     static const struct {
         const char *bytes;
         size_t len;
-    } BROKEN[] = {
+    } broken[] = {
         {"\x83\x80\0\0\0\0", 6},         /* reserved opcode */
         {"\xc1\x80\0\0\0\0", 6},         /* reserved bit */
         {"\x09\x80\0\0\0\0", 6},         /* fragmented ping */
@@ -191,10 +191,10 @@ static void broken_frames_end_the_connection_only(void **state)
     world.options.close_timeout_ms = 30; /* a close frame of ours stays unanswered */
     world_start(&world);
     client_open_ws(&other, &world);
-    for (unsigned i = 0; i < sizeof(BROKEN) / sizeof(BROKEN[0]); i++) {
+    for (unsigned i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         struct client client;
         client_open_ws(&client, &world);
-        client_send_bytes(&client, BROKEN[i].bytes, BROKEN[i].len);
+        client_send_bytes(&client, broken[i].bytes, broken[i].len);
         client_wait_end(&client);
         client_close(&client);
         world_until(&world, &world.pipes_closed, i + 1);
