@@ -263,50 +263,63 @@ ssize_t json_scan(struct slice text, enum json_kind *kind, struct slice *value)
     return s.at - text.ptr;
 }
 
-/* Steps to the next member: behind the opening bracket, or behind the comma. */
-static bool step(struct scanner *s, bool is_first, char *bracket,
-                 struct slice container)
+/* Behind the opening bracket of a container that has something in it. */
+static bool step_in(struct scanner *s)
 {
-    struct scanner head = scanner_at(container, 0);
-
-    skip_space(&head);
-    if (head.at == head.end || (*head.at != '{' && *head.at != '['))
+    skip_space(s);
+    if (!take(s, '{') && !take(s, '['))
         return false;
-    *bracket = *head.at;
-    if (!is_first) {
-        skip_space(s);
-        return take(s, ',');
-    }
-    s->at = head.at + 1;
     skip_space(s);
     return s->at < s->end && *s->at != ']' && *s->at != '}';
+}
+
+/* Behind the comma. */
+static bool step_on(struct scanner *s)
+{
+    skip_space(s);
+    return take(s, ',');
+}
+
+static struct slice slice_between(const char *from, const char *to)
+{
+    return slice_make(from, (size_t)(to - from));
+}
+
+/* A string is a key when a colon follows: so the walk need not look back at the bracket,
+ * which a peer can push far away with white space. */
+static bool scan_member(struct scanner *s, struct json_member *member)
+{
+    skip_space(s);
+    const char *from = s->at;
+    member->key = slice_make(NULL, 0);
+    if (s->at < s->end && *s->at == '"') {
+        if (!scan_string(s))
+            return false;
+        member->kind = JSON_STRING;
+        member->value = slice_between(from, s->at);
+        struct scanner behind = *s;
+        skip_space(&behind);
+        if (!take(&behind, ':'))
+            return true;
+        member->key = slice_between(from + 1, s->at - 1);
+        *s = behind;
+        skip_space(s);
+        from = s->at;
+    }
+    if (!scan_value(s))
+        return false;
+    member->kind = kind_of(*from);
+    member->value = slice_between(from, s->at);
+    return true;
 }
 
 bool json_next(struct slice container, size_t *at, struct json_member *member)
 {
     struct scanner s =
         scanner_at(container, *at <= container.len ? *at : container.len);
-    char bracket;
 
-    if (!step(&s, *at == 0, &bracket, container))
+    if (!(*at == 0 ? step_in(&s) : step_on(&s)) || !scan_member(&s, member))
         return false;
-    member->key = slice_make(NULL, 0);
-    if (bracket == '{') {
-        skip_space(&s);
-        const char *from = s.at + 1;
-        if (!scan_string(&s))
-            return false;
-        member->key = slice_make(from, (size_t)(s.at - 1 - from));
-        skip_space(&s);
-        if (!take(&s, ':'))
-            return false;
-    }
-    skip_space(&s);
-    const char *from = s.at;
-    if (!scan_value(&s))
-        return false;
-    member->kind = kind_of(*from);
-    member->value = slice_make(from, (size_t)(s.at - from));
     *at = (size_t)(s.at - container.ptr);
     return true;
 }

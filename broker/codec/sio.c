@@ -151,15 +151,25 @@ static int json_error(struct slice text)
     }
 }
 
+/* White space of JSON and nothing else. */
+static bool is_blank(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\0' || strchr(" \t\r\n", text.ptr[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
 static int take_json(struct slice text, struct sio_packet *packet)
 {
     enum json_kind kind;
 
     if (text.len == 0)
         return is_binary(packet->type) ? SIO_ERR_PAYLOAD : 0;
-    if (!json_check(text))
+    ssize_t used = json_scan(text, &kind, &packet->json);
+    if (used < 0 || !is_blank(slice_make(text.ptr + used, text.len - (size_t)used)))
         return json_error(text);
-    (void)json_scan(text, &kind, &packet->json);
     return check_payload(packet, kind);
 }
 

@@ -283,6 +283,7 @@ static void containers_are_walked_in_order(void **state)
                 "=0:null;=1:true;=2:false;=4:\"a\";=5:[1,2];=6:{};");
     assert_walk("{\"a\":1,\"b c\" : \"x\" , \"q\\\"\":{\"a\":[2]}}",
                 "a=3:1;b c=4:\"x\";q\\\"=6:{\"a\":[2]};");
+    assert_walk("[\"a\" , \"b\"]", "=4:\"a\";=4:\"b\";");
     assert_walk("1", "");
     assert_walk("\"[1]\"", "");
 }
@@ -304,6 +305,28 @@ static void a_walk_through_anything_stays_inside(void **state)
     struct json_member member;
     size_t at = 99;
     assert_false(json_next(slice_of("[1]"), &at, &member));
+}
+
+/* Quadratic, this would take minutes. */
+static void a_walk_takes_linear_time_behind_much_white_space(void **state)
+{
+    (void)state;
+    enum { SPACES = 1000000, ITEMS = 250000 };
+    struct buf text;
+    struct json_member member;
+    size_t at = 0;
+    unsigned items = 0;
+    buf_init(&text, SPACES + 4 * ITEMS);
+    for (int i = 0; i < SPACES; i++)
+        buf_putc(&text, ' ');
+    buf_puts(&text, "[1");
+    for (int i = 1; i < ITEMS; i++)
+        buf_puts(&text, ",\"\"");
+    buf_puts(&text, "]");
+    while (json_next(buf_view(&text), &at, &member))
+        items++;
+    assert_int_equal(items, ITEMS);
+    buf_release(&text);
 }
 
 static void the_first_member_of_a_name_is_found(void **state)
@@ -402,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_scan_tells_length_kind_and_value),
         cmocka_unit_test(containers_are_walked_in_order),
         cmocka_unit_test(a_walk_through_anything_stays_inside),
+        cmocka_unit_test(a_walk_takes_linear_time_behind_much_white_space),
         cmocka_unit_test(the_first_member_of_a_name_is_found),
         cmocka_unit_test(an_escaped_key_is_the_same_key),
         cmocka_unit_test(whole_numbers_up_to_2_to_the_53_are_read),

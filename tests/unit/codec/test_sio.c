@@ -214,6 +214,7 @@ static void what_is_not_json_is_refused(void **state)
     assert_error("0{\"a\"}", SIO_ERR_JSON);
     assert_error("4\"text", SIO_ERR_JSON);
     assert_error("2 x", SIO_ERR_JSON);
+    assert_error("2[\"x\"] x", SIO_ERR_JSON);
     assert_error("2[\"\xff\"]", SIO_ERR_JSON);
 }
 
