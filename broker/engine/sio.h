@@ -87,6 +87,10 @@ size_t sio_server_sessions(const struct sio_server *server);
 
 /* ---- one socket (namespace membership) ---- */
 void sio_accept(struct sio_socket *socket);
+/* The same for connection state recovery: `id`, when it is 20 characters, becomes the
+ * socket's public id (a session that goes on keeps it); `pid`, when not empty, is told to the
+ * client as its secret. Engine.IO 3 clients know neither. */
+void sio_accept_as(struct sio_socket *socket, struct slice id, struct slice pid);
 /* CONNECT_ERROR {"message":message[,"data":data]}; `data_json` may be empty. The socket is
  * gone when this returns (on_disconnect is not called); the session goes on. */
 void sio_refuse(struct sio_socket *socket, const char *message, struct slice data_json);

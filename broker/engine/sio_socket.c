@@ -72,25 +72,43 @@ struct sio_socket *sio_socket_find(const struct sio_session *session, struct sli
     return NULL;
 }
 
-void sio_accept(struct sio_socket *socket)
+/* What CONNECT is answered with: {"sid"[,"pid"]}, nothing for Engine.IO 3. Both are ours and
+ * base64url: nothing to escape. */
+static void put_identity(const struct sio_socket *socket, struct slice pid,
+                         struct buf *json)
+{
+    if (sio_revision(socket) != 4)
+        return;
+    buf_puts(json, "{\"sid\":\"");
+    buf_slice(json, sio_id(socket));
+    if (pid.len > 0) {
+        buf_puts(json, "\",\"pid\":\"");
+        buf_slice(json, pid);
+    }
+    buf_puts(json, "\"}");
+}
+
+void sio_accept_as(struct sio_socket *socket, struct slice id, struct slice pid)
 {
     struct sio_packet packet = {.type = SIO_CONNECT, .nsp = sio_nsp(socket)};
-    struct slice id = sio_id(socket);
     struct buf json;
 
     if (socket->state != SIO_STATE_CONNECTING)
         return;
+    if (id.len == socket->id_len)
+        memcpy(socket->text + socket->nsp_len, id.ptr, id.len);
     socket->state = SIO_STATE_CONNECTED;
     eio_session_alarm(socket->session->eio, 0);
-    buf_init(&json, id.len + 16);
-    if (sio_revision(socket) == 4) {
-        buf_puts(&json, "{\"sid\":\""); /* base64url: nothing to escape */
-        buf_slice(&json, id);
-        buf_puts(&json, "\"}");
-    }
+    buf_init(&json, socket->id_len + pid.len + 32);
+    put_identity(socket, pid, &json);
     packet.json = buf_view(&json);
     sio_put(socket->session, &packet);
     buf_release(&json);
+}
+
+void sio_accept(struct sio_socket *socket)
+{
+    sio_accept_as(socket, (struct slice){0}, (struct slice){0});
 }
 
 /* ---- leaving ---- */
