@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /* Written to stderr: `2026-11-20T23:00:00.123Z info broker ready listen=127.0.0.1:9000`,
- * or one JSON object a line. Values are quoted and escaped where needed, so a peer cannot
+ * or one JSON object a line ("time", "level", "message", then the fields). Values are cut
+ * at 512 bytes and are quoted and escaped where needed, so a peer cannot
  * forge a line. Never hand a payload, a token or a cookie to it. */
 enum diag_level { DIAG_ERROR, DIAG_WARN, DIAG_INFO, DIAG_DEBUG };
 enum diag_format { DIAG_TEXT, DIAG_JSON };
