@@ -1,0 +1,63 @@
+/* sink.h - where an emitter publishes: Redis, or a broker over HTTP. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_LIB_SINK_H
+#define THINKWIRE_LIB_SINK_H
+
+#include "http/client.h"
+#include "redis/store.h"
+
+/*
+ * What an emitter needs of the far end. `done` is called exactly once, never from inside
+ * the call. PUBLISH_UNAVAILABLE means that the same call may be made again without harm.
+ */
+struct emitter_sink;
+
+struct emitter_sink_ops {
+    /* Opens a run, or takes over the queued one `claim_epoch` (0 = open). NULL: the first
+     * event opens a run. */
+    void (*open)(struct emitter_sink *sink, const struct run_open_request *request,
+                 uint64_t claim_epoch, store_opened *done, void *ctx);
+    void (*publish)(struct emitter_sink *sink, const struct publish_request *request,
+                    store_published *done, void *ctx);
+    /* NULL: no leases. */
+    void (*renew)(struct emitter_sink *sink, const struct store_renewal *renewal,
+                  store_published *done, void *ctx);
+    /* Calls that still wait are told PUBLISH_UNAVAILABLE before, or are forgotten. */
+    void (*free)(struct emitter_sink *sink);
+    size_t max_in_flight;   /* publishes without an answer */
+    size_t max_batch_bytes; /* of JSON in one publish, about */
+};
+
+struct emitter_sink {
+    const struct emitter_sink_ops *ops;
+};
+
+/* Leased, idempotent publishing. Any number of emitters may share it; `store` is borrowed
+ * and freed after it. */
+struct emitter_sink *sink_redis_new(struct store *store);
+
+/*
+ * Publishing into an unleased run, which the first event opens if there is none to join.
+ * Such publishing is not idempotent, so one publish is in flight at a time, which keeps the
+ * order, and one whose answer was lost is not repeated blindly: the sink asks how far the
+ * run is, and then knows. It assumes that nobody else publishes at that very moment.
+ *
+ * For one emitter each, and freed in the same turn as that. `store` and `client` are
+ * borrowed; options are copied.
+ */
+struct emitter_sink *sink_joining_new(struct loop *loop, struct store *store);
+
+struct sink_http_options {
+    const char *base_url;    /* "http://127.0.0.1:9000", without a slash at its end */
+    const char *unix_socket; /* or NULL */
+    const char *const *headers; /* more of them: "Authorization: Bearer ..." */
+    size_t header_count;
+    uint64_t timeout_ms; /* of one request; 0 = 15 s */
+};
+struct emitter_sink *sink_http_new(struct loop *loop, struct http_client *client,
+                                   const struct sink_http_options *options);
+
+/* NULL is allowed. After the emitters that use it. */
+void sink_free(struct emitter_sink *sink);
+
+#endif
