@@ -5,7 +5,7 @@
 #include <assert.h>
 
 /* Encoded text is at most 6 times a body, and a body is bounded by EVENT_MAX_BYTES. */
-#define BURST_LIMIT (8 * EVENT_MAX_BYTES)
+#define BURST_LIMIT ((size_t)8 * EVENT_MAX_BYTES)
 
 static bool slot_matches(const struct burst_slot *slot, const struct topic *topic,
                          const struct burst *want)

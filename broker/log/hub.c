@@ -134,7 +134,7 @@ static void sweep_topic(struct hub *hub, struct topic *topic, uint64_t now)
     /* Expired data goes even when somebody still listens for a next run; the tombstone
      * answers GONE for one more lifetime. */
     if (!is_cache(hub, topic) && !topic->is_erased && topic->run.state != RUN_UNKNOWN)
-        topic_erase(topic);
+        topic_expire(topic);
 }
 
 static void sweep_fire(struct timer *timer)

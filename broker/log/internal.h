@@ -26,6 +26,7 @@ struct topic {
     struct list by_age; /* in hub->by_age: least recently touched first */
     uint64_t touched_ms;
     struct run run;
+    uint64_t live_pos; /* see topic_live() */
     bool is_erased;
     uint32_t generation;
     void *feed_data;
@@ -51,6 +52,8 @@ struct hub {
     void (*after_visit)(void *ctx);
     void *after_ctx;
     uint64_t nonce;
+    uint64_t local_seq; /* highest of all local ids: none is given twice */
+    uint32_t generation;
     uint64_t order;
     size_t total_bytes;
     struct burst_slot slots[BURST_SLOTS];
@@ -70,8 +73,9 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
 void topic_free(struct topic *topic);
 /* Drops the oldest entry; the window must not be empty. */
 void topic_drop_oldest(struct topic *topic);
-/* Drops entries and accumulated text; the topic stays as a tombstone. */
-void topic_forget(struct topic *topic);
+/* The task is past its retention: as topic_erase(), but readers that have read all of it
+ * are left in peace; they may be waiting for a next run. */
+void topic_expire(struct topic *topic);
 
 /* hub.c */
 /* Readers of `topic` are visited at the end of this turn. */

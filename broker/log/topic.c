@@ -3,6 +3,7 @@
 #include "log/topic.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "codec/json.h"
 #include "log/internal.h"
 
@@ -24,10 +25,8 @@ static size_t entry_cost(const struct entry *entry)
 static void ring_grow(struct topic *topic)
 {
     size_t cap = topic->cap == 0 ? RING_START : topic->cap * 2;
-    struct entry **ring = calloc(cap, sizeof(*ring));
+    struct entry **ring = mem_array(cap, sizeof(struct entry *));
 
-    if (ring == NULL)
-        abort();
     for (uint64_t pos = topic->base_pos; pos < topic->next_pos; pos++)
         ring[pos & (cap - 1)] = topic->ring[pos & (topic->cap - 1)];
     free(topic->ring);
@@ -132,7 +131,7 @@ static void accumulate(struct run *run, const struct topic_event *event)
     struct accumulated *acc =
         event->type == EVENT_REASONING ? &run->reasoning : &run->text;
 
-    if (acc->first_seq == 0) {
+    if (acc->merged == 0) {
         acc->first_seq = event->id.seq;
         accumulated_copy_stamp(acc, event->timestamp);
     }
@@ -150,6 +149,7 @@ static void run_begin(struct topic *topic, struct event_id id, bool keeps_text)
         accumulated_release(&run->text);
         accumulated_init(&run->reasoning, topic);
         accumulated_init(&run->text, topic);
+        run->text_epoch = id.epoch;
     } else {
         /* Earlier text belongs to no id of the new run: it stands before its first. */
         run->reasoning.first_seq = run->reasoning.last_seq = 0;
@@ -181,13 +181,14 @@ static void run_advance(struct run *run, const struct topic_event *event)
 }
 
 /* Frappe's events have no id: they get the next one of this broker. A run that had ended
- * begins anew, the numbers go on. */
+ * begins anew, the numbers go on; so they do when the topic was forgotten in between: an id
+ * that was given once never means another event. */
 static struct event_id local_id(const struct topic *topic)
 {
     const struct run *run = &topic->run;
-    uint64_t seq = run->is_local ? run->last_seq + 1 : 1;
+    uint64_t last = run->is_local ? run->last_seq : topic->hub->local_seq;
 
-    return (struct event_id){topic->hub->nonce, seq, true};
+    return (struct event_id){topic->hub->nonce, last + 1, true};
 }
 
 static bool id_follows(const struct run *run, struct event_id id)
@@ -205,13 +206,15 @@ bool topic_append(struct topic *topic, const struct topic_event *given)
 
     if (is_opaque_id)
         event.id = local_id(topic);
-    if (!id_follows(run, event.id))
+    else if (!id_follows(run, event.id))
         return false;
     if (!hub_make_room(topic->hub, topic, event.body.len * 2 + sizeof(struct entry)))
         return false;
     if (event.id.epoch != run->epoch || event.id.is_local != run->is_local ||
         (is_opaque_id && run_state_is_final(run->state)))
         run_begin(topic, event.id, false);
+    if (is_opaque_id && event.id.seq > topic->hub->local_seq)
+        topic->hub->local_seq = event.id.seq;
     window_push(topic, entry_new(&event));
     run_advance(run, &event);
     topic->is_erased = false;
@@ -252,14 +255,15 @@ void topic_restore(struct topic *topic, const struct run *run)
     /* What Frappe's channel brought is all there is when the bus knows nothing. */
     if (run->state == RUN_UNKNOWN)
         return;
-    if (topic->next_pos > topic->base_pos || mine->epoch != 0)
-        topic_reset(topic);
+    topic_reset(topic);
     copy.reasoning = mine->reasoning;
     copy.text = mine->text;
     accumulated_copy(&copy.reasoning, &run->reasoning);
     accumulated_copy(&copy.text, &run->text);
     copy.origin_pos = topic->next_pos - run->last_seq - 1;
     copy.first_pos = copy.origin_pos + 1;
+    if (copy.text_epoch == 0)
+        copy.text_epoch = copy.epoch;
     *mine = copy;
     topic->is_erased = false;
     hub_touch(topic->hub, topic);
@@ -277,6 +281,7 @@ void topic_restore_entry(struct topic *topic, const struct topic_event *event)
     if (run->origin_pos + event->id.seq != topic->next_pos)
         return;
     window_push(topic, entry_new(event));
+    topic->live_pos = topic->next_pos;
     hub_touch(topic->hub, topic);
 }
 
@@ -292,15 +297,15 @@ void topic_ready(struct topic *topic)
     hub_mark(topic->hub, topic);
 }
 
-void topic_forget(struct topic *topic)
+/* Drops entries and accumulated text; the topic stays as a tombstone. */
+static void forget(struct topic *topic)
 {
     drop_all_entries(topic);
     free(topic->ring);
     topic->ring = NULL;
     topic->cap = 0;
-    /* One position is skipped, so that a reader that stood at the head is told too. */
-    topic->next_pos++;
-    topic->base_pos = topic->next_pos;
+    if (topic->run.is_local)
+        topic->hub->local_seq++; /* no later id follows the ones that are gone */
     accumulated_release(&topic->run.reasoning);
     accumulated_release(&topic->run.text);
     memset(&topic->run, 0, sizeof(topic->run));
@@ -308,21 +313,33 @@ void topic_forget(struct topic *topic)
     accumulated_init(&topic->run.text, topic);
     topic->run.origin_pos = topic->next_pos - 1;
     topic->run.first_pos = topic->next_pos;
-    topic->generation++;
     burst_forget(topic->hub, topic);
     hub_touch(topic->hub, topic);
 }
 
 void topic_reset(struct topic *topic)
 {
-    topic_forget(topic);
+    /* One position is skipped, so that a reader that stood at the head is told too. */
+    drop_all_entries(topic);
+    topic->next_pos++;
+    topic->base_pos = topic->next_pos;
+    topic->live_pos = topic->next_pos;
+    topic->generation = ++topic->hub->generation;
+    forget(topic);
     hub_mark(topic->hub, topic);
 }
 
 void topic_erase(struct topic *topic)
 {
-    topic_forget(topic);
+    topic_reset(topic);
     topic->is_erased = true;
+}
+
+void topic_expire(struct topic *topic)
+{
+    forget(topic);
+    topic->is_erased = true;
+    /* Only who still had something to read is told. */
     hub_mark(topic->hub, topic);
 }
 
@@ -344,6 +361,8 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
     topic->name = slice_make(topic->key + 1 + site_len + 1, key.len - site_len - 2);
     topic->base_pos = FIRST_POS;
     topic->next_pos = FIRST_POS;
+    topic->live_pos = FIRST_POS;
+    topic->generation = ++hub->generation;
     topic->run.first_pos = FIRST_POS;
     topic->run.origin_pos = FIRST_POS - 1;
     list_init(&topic->readers);
@@ -428,6 +447,11 @@ uint64_t topic_base(const struct topic *topic)
 uint64_t topic_next(const struct topic *topic)
 {
     return topic->next_pos;
+}
+
+uint64_t topic_live(const struct topic *topic)
+{
+    return topic->live_pos;
 }
 
 uint64_t topic_after(const struct topic *topic, struct event_id id)

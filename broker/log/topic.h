@@ -51,15 +51,17 @@ struct entry {
 /* Accumulated text of one kind in the current run. */
 struct accumulated {
     struct buf utf8;
-    uint64_t merged;    /* deltas inside */
-    uint64_t first_seq; /* of this run; 0 = nothing yet */
+    uint64_t merged; /* deltas inside */
+    uint64_t
+        first_seq; /* of this run; 0 = nothing yet, or it began in an earlier run */
     uint64_t last_seq;
     char timestamp[40]; /* the first one's, raw; "" when it had none */
 };
 
 struct run {
     uint64_t epoch;
-    bool is_local; /* ids of this broker only */
+    uint64_t text_epoch; /* of the run in which the text began: a continue keeps it */
+    bool is_local;       /* ids of this broker only */
     enum run_state state;
     uint64_t last_seq;
     uint64_t started_ms;      /* wall clock */
@@ -102,7 +104,9 @@ bool topic_append(struct topic *topic, const struct topic_event *event);
 void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
                     uint64_t started_ms, bool keeps_text);
 /* What the bus knows of a task it has just loaded: everything but the entries, which are
- * then given with topic_restore_entry() in order; `run` is read, its buffers are copied. */
+ * then given with topic_restore_entry() in order; `run` is read, its buffers are copied. It
+ * replaces what the topic held: every reader that was live has lost its place. RUN_UNKNOWN
+ * changes nothing. */
 void topic_restore(struct topic *topic, const struct run *run);
 void topic_restore_entry(struct topic *topic, const struct topic_event *event);
 /* TOPIC_LOADING -> TOPIC_READY; readers are woken. */
@@ -132,6 +136,9 @@ uint64_t reader_lag_bytes(const struct reader *reader);
 const struct entry *topic_entry(const struct topic *topic, uint64_t pos);
 uint64_t topic_base(const struct topic *topic);
 uint64_t topic_next(const struct topic *topic);
+/* What stands before this position is not live: it was restored, or was forgotten. A reader
+ * that wants events from now on never reads it. */
+uint64_t topic_live(const struct topic *topic);
 /* The position after `id`, when everything after it is retained: 0 otherwise (unknown
  * epoch, forgotten, or never issued). The id `<epoch>-0` stands before the first event. */
 uint64_t topic_after(const struct topic *topic, struct event_id id);
@@ -144,8 +151,8 @@ const struct run *topic_run(const struct topic *topic);
 /* The id of the last event of the current run; epoch 0 when there is none. */
 struct event_id topic_last_id(const struct topic *topic);
 bool topic_was_erased(const struct topic *topic);
-/* Grows with each topic_reset() and topic_erase(): a reader that is lost although it was
- * not slow sees that the data went away, not it. */
+/* Changes with each topic_reset() and topic_erase(): a reader that is lost although it was
+ * not slow sees that the data went away, not it. No two topics ever have the same one. */
 uint32_t topic_generation(const struct topic *topic);
 size_t topic_reader_count(const struct topic *topic);
 struct hub *topic_hub(const struct topic *topic);
