@@ -3,9 +3,9 @@
 #include "transport/transport.h"
 
 /*
- * Every wait of one kind lasts equally long, so each kind is a queue in order of deadline and
- * setting one is a list append; the timer stands at the earliest of the few heads. A
- * libuv timer per connection would cost 200 bytes each.
+ * Every wait of one kind lasts equally long, so each kind is a queue in order of
+ * deadline and setting one is a list append; the timer stands at the earliest of the
+ * few heads. A libuv timer per connection would cost 200 bytes each.
  */
 
 static struct conn *first_of(struct server *server, unsigned kind)

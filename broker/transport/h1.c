@@ -200,8 +200,8 @@ static bool has_dot_segment(struct slice path)
     return false;
 }
 
-/* Decodes once, in place. An encoded slash is refused: it would make two different requests
- * look alike to whoever compares decoded paths. */
+/* Decodes once, in place. An encoded slash is refused: it would make two different
+ * requests look alike to whoever compares decoded paths. */
 static const char *decode_path(char *path, size_t *len)
 {
     size_t out = 0;

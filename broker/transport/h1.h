@@ -8,9 +8,10 @@
 #include <stdint.h>
 
 /*
- * A pure decoder: no I/O, no clock, no memory of its own. It reads what a request smuggler
- * would like to have read differently by a proxy and by us (folded lines, bare line feeds,
- * space before the colon, two lengths, a length beside Transfer-Encoding) as an error.
+ * A pure decoder: no I/O, no clock, no memory of its own. It reads what a request
+ * smuggler would like to have read differently by a proxy and by us (folded lines, bare
+ * line feeds, space before the colon, two lengths, a length beside Transfer-Encoding)
+ * as an error.
  *
  * libwebsockets 4.1.6 has an HTTP parser too; server.h says why it is not the one that
  * reads strangers' bytes here.
@@ -34,13 +35,14 @@ struct h1_head {
 };
 
 /* Length of the head in `data`, its empty line included, or 0 when it is not all there.
- * `*scanned` (0 at first) remembers how far was searched, so that a head that trickles in
- * is not searched again and again. Empty lines before the request line belong to it. */
+ * `*scanned` (0 at first) remembers how far was searched, so that a head that trickles
+ * in is not searched again and again. Empty lines before the request line are part of
+ * it. */
 size_t h1_head_length(struct slice data, size_t *scanned);
 
 /* Reads a whole head of `len` bytes in place: header names are lowered and the path is
- * decoded inside `data`; every slice of `head` points there. Answers 0, or the HTTP status
- * of the refusal with its reason in `*why` (fixed text). */
+ * decoded inside `data`; every slice of `head` points there. Answers 0, or the HTTP
+ * status of the refusal with its reason in `*why` (fixed text). */
 unsigned h1_parse(char *data, size_t len, struct h1_head *head, const char **why)
     __attribute__((warn_unused_result));
 

@@ -53,8 +53,8 @@ static void turn_away(int fd)
     (void)close(fd);
 }
 
-/* Out of descriptors: the one kept in reserve lets us take the connection off the queue,
- * or the loop would spin on it. */
+/* Out of descriptors: the one kept in reserve lets us take the connection off the
+ * queue, or the loop would spin on it. */
 static void shed_one(struct server *server, int listen_fd)
 {
     counter_add(server->count.refused_files, 1);

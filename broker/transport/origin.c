@@ -129,7 +129,7 @@ void origin_write_preflight(const struct http_request *request, struct buf *out)
                   "Access-Control-Allow-Headers: Authorization,Content-Type,X-API-Key,"
                   "Last-Event-ID,X-Request-Id,If-None-Match,Thinkwire-Producer,"
                   "Thinkwire-Epoch,Thinkwire-Counter");
-    /* An allowed origin may send what it likes; a client library has its own headers. */
+    /* An allowed origin may send what it likes: libraries have headers of their own. */
     if (is_name_list(asked)) {
         buf_putc(out, ',');
         buf_slice(out, asked);

@@ -7,9 +7,9 @@
 #include "base/http.h"
 
 /*
- * An origin is allowed when the list has it (scheme, host and port, compared without regard
- * to case) or has "*". It is the same host when its host name equals that of the Host
- * header; ports are not compared, because a proxy often drops them from Host.
+ * An origin is allowed when the list has it (scheme, host and port, compared without
+ * regard to case) or has "*". It is the same host when its host name equals that of the
+ * Host header; ports are not compared, because a proxy often drops them from Host.
  *
  *                     not listed, other host   same host   listed or "*"   no Origin
  *   WebSocket         403                      yes         yes             yes
@@ -40,15 +40,16 @@ enum origin_verdict origin_judge(const struct origin_rules *rules, struct slice 
 bool origin_may_connect(const struct origin_rules *rules, struct slice origin,
                         struct slice host);
 
-/* Appends the CORS lines that every answer carries, each ending in CR LF; none when CORS is
- * off or has nothing to say. */
+/* Appends the CORS lines that every answer carries, each ending in CR LF; none when
+ * CORS is off or has nothing to say. */
 void origin_write_lines(const struct origin_rules *rules, struct slice origin,
                         struct slice host, struct buf *out);
 
 /* Whether `request` asks for permission only (OPTIONS with Origin and
  * Access-Control-Request-Method). */
 bool origin_is_preflight(const struct http_request *request);
-/* Appends what a preflight of an allowed origin is answered besides origin_write_lines(). */
+/* Appends what a preflight of an allowed origin is answered besides
+ * origin_write_lines(). */
 void origin_write_preflight(const struct http_request *request, struct buf *out);
 
 #endif

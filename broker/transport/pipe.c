@@ -14,14 +14,14 @@
 #define REASON_MAX      120
 
 /*
- * Why send(2) and not lws_write(): lws_write() copies what the socket does not take, up to
- * the whole 64 KB for each stalled reader, unless poll(2) is asked first, a second system
- * call for each frame. Here a short write costs an offset. libwebsockets sends by
- * itself only on a WebSocket and only when it is told that the socket is writable (a
- * pong, the echo of a close); between our writes the stream must therefore stand between
- * two frames: when the socket tears one, the end of that frame (one frame, at most 64
- * KB, seldom above a few hundred bytes) goes to lws_write(), which holds it in front of
- * everything else.
+ * Why send(2) and not lws_write(): lws_write() copies what the socket does not take, up
+ * to the whole 64 KB for each stalled reader, unless poll(2) is asked first, a second
+ * system call for each frame. Here a short write costs an offset. libwebsockets sends
+ * by itself only on a WebSocket and only when it is told that the socket is writable (a
+ * pong, the echo of a close); between our writes the stream must therefore stand
+ * between two frames: when the socket tears one, the end of that frame (one frame, at
+ * most 64 KB, seldom above a few hundred bytes) goes to lws_write(), which holds it in
+ * front of everything else.
  */
 
 static bool is_websocket(const struct conn *conn)
@@ -43,15 +43,15 @@ void pipe_release(struct conn *conn)
     conn->farewell = NULL;
 }
 
-/* Of `left`, which was cut after `sent` bytes: hands over the end of a torn frame. Answers
- * how many bytes are taken care of, or -1. */
+/* Of `left`, which was cut after `sent` bytes: hands over the end of a torn frame.
+ * Answers how many bytes are taken care of, or -1. */
 static ssize_t finish_torn_frame(struct conn *conn, struct slice left, size_t sent)
 {
     size_t whole = ws_whole_frames(left, sent);
 
     if (whole == sent || sent == 0)
         return (ssize_t)sent;
-    /* Either the first frame is longer than what was sent, or the one behind `whole`. */
+    /* Torn is the first frame, when it is longer than `sent`, or the one after. */
     if (whole < sent)
         whole += ws_whole_frames(slice_make(left.ptr + whole, left.len - whole), 1);
     if (!wire_finish_frame(conn, left.ptr + sent, whole - sent))
@@ -151,8 +151,8 @@ static bool send_frames(struct pipe *pipe, struct bytes *bytes)
 
 /* ---- the end of a stream ---- */
 
-/* Everything is out: for a WebSocket the peer's answer is awaited, an HTTP/1.1 connection
- * goes on to the next request. */
+/* Everything is out: for a WebSocket the peer's answer is awaited, an HTTP/1.1
+ * connection goes on to the next request. */
 static void stream_ended(struct conn *conn)
 {
     conn->has_said_bye = true;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define REQUEST_ID_MAX_BYTES 128
-/* A refused body up to this is read and thrown away, so that the connection lives on. */
+/* A refused body up to this is read and dropped, so that the connection lives on. */
 #define DISCARD_MAX_BYTES ((size_t)1024 * 1024)
 
 /* ---- the exchange: one allocation with head, headers and body ---- */
@@ -40,7 +40,8 @@ struct slice request_make_id(char out[REQUEST_ID_SIZE])
     unsigned char random[REQUEST_ID_SIZE - 4];
 
     random_bytes(random, sizeof(random));
-    memcpy(out, "req_", 4);
+    for (size_t i = 0; i < 4; i++)
+        out[i] = "req_"[i];
     for (size_t i = 0; i < sizeof(random); i++)
         out[4 + i] = digits[random[i] & 31];
     return slice_make(out, REQUEST_ID_SIZE);
@@ -53,7 +54,8 @@ static void name_request(struct exchange *x)
         x->request.id = request_make_id(x->made_id);
 }
 
-/* Takes the head's bytes out of conn->in. The body, if any, has its room but is to come. */
+/* Takes the head's bytes out of conn->in. The body, if any, has its room but is to
+ * come. */
 static struct exchange *exchange_new(struct conn *conn, const struct h1_head *head,
                                      size_t head_len, size_t body_len)
 {
@@ -118,8 +120,8 @@ static void finish_body(struct conn *conn)
         hand_over(conn, x);
 }
 
-/* A body that no handler will see: read and thrown away when it is short and on its way,
- * else the connection ends with the answer. */
+/* A body that no handler will see: read and thrown away when it is short and on its
+ * way, else the connection ends with the answer. */
 static void skip_body(struct conn *conn, const struct h1_head *head)
 {
     if (head->wants_continue || head->content_length > DISCARD_MAX_BYTES) {
@@ -239,7 +241,7 @@ static void refuse_head(struct conn *conn, unsigned status, const char *why)
     respond_refusal(conn, status, code, why);
 }
 
-/* Reads one request out of conn->in; false when there is none yet or no more will be. */
+/* Reads one request out of conn->in; false when there is none yet or will be none. */
 static bool next_request(struct conn *conn)
 {
     struct h1_head head;
@@ -337,6 +339,6 @@ bool request_input(struct conn *conn, const char *data, size_t len)
     if (conn->state == CONN_HEAD)
         request_advance(conn);
     else if (conn->in.len >= H1_HEAD_MAX_BYTES)
-        conn_set_paused(conn, true);
+        conn_set_paused(conn, true); /* and do not hear it go until we read again */
     return true;
 }

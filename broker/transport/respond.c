@@ -1,4 +1,4 @@
-/* respond.c - answers out: status line, the lines every answer carries, body or stream. */
+/* respond.c - answers out: status line, common lines, body or stream. */
 /* SPDX-License-Identifier: MIT */
 #include "transport/transport.h"
 
@@ -91,8 +91,8 @@ static void count_answer(const struct conn *conn, unsigned status)
 
 /* ---- whole answers ---- */
 
-/* The peer may still be sending; closing at once would reset the connection and could take
- * the answer with it. So we end our side and read on until it ends its own. */
+/* The peer may still be sending; closing at once would reset the connection and could
+ * take the answer with it. So we end our side and read on until it ends its own. */
 static void linger(struct conn *conn)
 {
     conn->state = CONN_LINGER;
@@ -203,7 +203,7 @@ static struct pipe *stream(struct http_exchange *pub, unsigned status,
         respond(pub, status, headers, slice_make(NULL, 0));
         return NULL;
     }
-    /* HTTP/1.0 knows no chunks: there the end of the connection is the end of the body. */
+    /* HTTP/1.0 knows no chunks: the body ends with the connection. */
     bool is_plain = x->request.is_http10;
     conn->closes = conn->closes || is_plain;
     struct bytes *bytes = write_answer(conn, &(struct answer){

@@ -9,39 +9,42 @@
 #include "base/loop.h"
 
 /*
- * Pipes, no meaning: the only room that sees <libwebsockets.h>. It bounds every wait and
- * size and hands whole requests and messages up through the routes.
+ * Pipes, no meaning: the only room that sees <libwebsockets.h>. It bounds every wait
+ * and size and hands whole requests and messages up through the routes.
  *
- * libwebsockets serves every client socket, HTTP in its raw-socket role and WebSockets in its
- * own; the HTTP/1 parser is ours (h1.h). That of libwebsockets 4.1.6 was tried first: a GET
- * held for an answer makes it spin on one processor as soon as its client closes or
- * pipelines, and never tells (its state DOING_TRANSACTION does not read); it hands chunked
- * bodies up undecoded and believes Content-Length beside Transfer-Encoding; it closes on
- * long heads, odd methods and unknown subprotocols without a word; it decodes %2F
- * before anyone can look; it logs the headers, cookies too, of connections it drops for
- * holding them long; and CVE-2025-11677 is in it. So it is only ever given an upgrade request of our making.
+ * libwebsockets serves every client socket, HTTP in its raw-socket role and WebSockets
+ * in its own; the HTTP/1 parser is ours (h1.h). That of libwebsockets 4.1.6 was examined
+ * first: a GET held for an answer makes it spin on one processor as soon as its client
+ * closes or pipelines, and never tells (its state DOING_TRANSACTION does not read); it
+ * hands chunked bodies up undecoded and believes Content-Length beside
+ * Transfer-Encoding; it closes on long heads, odd methods and unknown subprotocols
+ * without a word; it decodes %2F before anyone can look; it logs the headers, cookies
+ * too, of connections it drops for holding them long; and CVE-2025-11677 is in it. So
+ * it is only ever given an upgrade request of our making.
  *
  *   asked                                         answered
- *   Transfer-Encoding, or no length where a       411, closed
- *   body is due
- *   body above its route's limit                  413; short bodies are skipped, else closed
+ *   Transfer-Encoding; no length where a body     411, closed
+ *   is due
+ *   body above its route's limit                  413; a short one is skipped,
+ *                                                 else closed
  *   head above 16 KB                              431, closed
  *   malformed head; %2F, dot segments, control    400, closed
  *   characters or bad UTF-8 in the path
  *   HTTP/2 preface                                505, closed
- *   Upgrade other than websocket (h2c)            ignored, as RFC 9110 7.8 allows
- *   upgrade where no WebSocket is                 404, closed; foreign origin 403
+ *   Upgrade other than websocket (h2c)            ignored (RFC 9110 section 7.8)
+ *   upgrade where no WebSocket is                 404, closed
+ *   upgrade by a foreign origin                   403, closed (origin.h)
  *   subprotocols, extensions                      101 without them
  *   half-closed by the client                     counts as closed
  */
 struct server;
 
 struct server_options {
-    const struct config_list *listen; /* "127.0.0.1:9000", "[::1]:0", "unix:/path" */
-    const struct config_list
-        *origins;             /* allowed browser origins; "*" = any; may be empty:
-                                        * same origin only */
-    bool reflect_credentials; /* allowed origins are echoed with Allow-Credentials */
+    const struct config_list *listen;  /* "127.0.0.1:9000", "[::1]:0", "unix:/path" */
+    const struct config_list *origins; /* allowed browser origins; "*" = any; may be
+                                        * empty: same origin only */
+    bool reflect_credentials; /* with "*": origins are echoed with Allow-Credentials, as
+                               * listed ones always are */
     size_t max_connections;
     size_t max_connections_per_ip; /* 0 = no bound */
     size_t socket_unsent_bytes;    /* TCP_NOTSENT_LOWAT */
@@ -52,23 +55,23 @@ struct server_options {
     unsigned keepalive_requests;
 };
 
-/* Copies `options`, except the lists: they must outlive the server. NULL with a message in
- * `error` that names the trouble and the remedy. */
+/* Copies `options`, except the lists: they must outlive the server. NULL with a message
+ * in `error` that names the trouble and the remedy. */
 struct server *server_new(struct loop *loop, const struct server_options *options,
                           struct counters *counters, struct buf *error);
 /* Before server_listen(). Routes are copied; their `path` is kept. */
 void server_route(struct server *server, const struct http_route *route);
 void server_ws_route(struct server *server, const struct ws_route *route);
-/* Binds and listens on all addresses. False with a message in `error` that names the address
- * and the remedy. */
+/* Binds and listens on all addresses. False with a message in `error` that names the
+ * address and the remedy. */
 bool server_listen(struct server *server, struct buf *error);
 /* "127.0.0.1:43567" of the n-th listener, port resolved; NULL past the last. */
 const char *server_address(const struct server *server, size_t n);
 /* No new connections from here on; the open ones live. */
 void server_stop_listening(struct server *server);
 size_t server_connections(const struct server *server);
-/* Closes what is open (every on_closed is called), frees. Not from inside the loop: it turns
- * the loop until libwebsockets has let go. */
+/* Closes what is open (every on_closed is called), frees. Not from inside the loop: it
+ * turns the loop until libwebsockets has let go. */
 void server_free(struct server *server);
 
 #endif

@@ -18,10 +18,10 @@
  *              |                 \--stream--> STREAM ----/
  *              +--upgrade--> UPGRADE -> WEBSOCKET -> gone
  *
- * Up to UPGRADE the libwebsockets handle (wsi) has its raw-socket role and every byte of HTTP
- * is read and written here. For a WebSocket a duplicate of the descriptor is adopted in
- * the HTTP role together with a request line of our own making, so its HTTP parser
- * never sees a byte from outside; from then on it does the framing.
+ * Up to UPGRADE the libwebsockets handle (wsi) has its raw-socket role and every byte
+ * of HTTP is read and written here. For a WebSocket a duplicate of the descriptor is
+ * adopted in the HTTP role together with a request line of our own making, so its HTTP
+ * parser never sees a byte from outside; from then on it does the framing.
  *
  * Nothing is freed under a caller's feet: whatever ends a connection outside of a
  * libwebsockets callback is put off to the end of the turn (conn_later).
@@ -180,7 +180,7 @@ void conn_later(struct conn *conn, unsigned what);
 void conn_doom(struct conn *conn, const char *reason);
 /* Ends everything: tells the owner, frees. */
 void conn_finish(struct conn *conn, const char *reason);
-/* A line about what a peer did, rate-limited: `limit` is the bound it met, 0 for none. */
+/* A rate-limited line about what a peer did; `limit` is the bound it met. */
 void conn_report(struct conn *conn, const char *phrase, uint64_t limit);
 void conn_set_paused(struct conn *conn, bool is_paused);
 
@@ -202,8 +202,8 @@ struct slice request_make_id(char out[REQUEST_ID_SIZE]);
 
 /* ---- respond.c: answers out ---- */
 extern const struct http_exchange_ops exchange_ops;
-/* An error answer of the transport's own to something that never became an exchange; the
- * connection closes after it. */
+/* An error answer of the transport's own to something that never became an exchange;
+ * the connection closes after it. */
 void respond_refusal(struct conn *conn, unsigned status, const char *code,
                      const char *message);
 /* The answer to `x` left; goes on with the next request or ends. */
@@ -216,8 +216,8 @@ void respond_ws_refusal(struct conn *conn, struct exchange *x, unsigned status,
 
 /* ---- pipe.c: bytes out ---- */
 extern const struct pipe_ops conn_pipe_ops;
-/* Sends `bytes` (borrowed) now and keeps what does not fit; false when something is kept
- * or the connection is doomed. */
+/* Sends `bytes` (borrowed) now and keeps what does not fit; false when something is
+ * kept or the connection is doomed. */
 bool pipe_put(struct conn *conn, struct bytes *bytes);
 /* The socket takes bytes again. */
 void pipe_writable(struct conn *conn);

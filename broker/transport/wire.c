@@ -12,13 +12,13 @@
 
 /* Read from the socket at a time before a connection is a WebSocket. */
 #define READ_BYTES 4096
-/* Read at a time from a WebSocket: libwebsockets keeps a buffer of this size per connection,
- * so idle ones stay small; messages are put together by ws.c. */
+/* Read at a time from a WebSocket: libwebsockets keeps a buffer of this size per
+ * connection, so idle ones stay small; messages are put together by ws.c. */
 #define WS_READ_BYTES 128
 /* Without it a write would be cut to WS_READ_BYTES and the rest copied. */
 #define WRITE_BYTES 65536
-/* Descriptors besides the connections: Redis, provider connections, files; and those that
- * are open twice for a moment while they become WebSockets. */
+/* Descriptors besides the connections: Redis, provider connections, files; and those
+ * that are open twice for a moment while they become WebSockets. */
 #define SPARE_FILES 1024
 /* Rounds of the loop that closing may take; each handle needs one or two. */
 #define CLOSE_ROUNDS 1000
@@ -62,9 +62,9 @@ static int on_closed(struct lws *wsi, struct conn *conn)
     return 0;
 }
 
-/* What may come here is a request of our own making, or nothing. The rest of the guard is
- * for CVE-2025-11677: after a refused Upgrade libwebsockets 4.1.6 calls this with a pointer
- * into a freed header table, so only the length is looked at. */
+/* What may come here is a request of our own making, or nothing. The rest of the guard
+ * is for CVE-2025-11677: after a refused Upgrade libwebsockets 4.1.6 calls this with a
+ * pointer into a freed header table, so only the length is looked at. */
 static int on_confirm_upgrade(struct lws *wsi)
 {
     struct server *server = server_of(wsi);
@@ -89,7 +89,8 @@ static int on_message_part(struct conn *conn, const void *data, size_t len)
 }
 
 /* libwebsockets begins to close by itself: on a protocol error it has a close frame to
- * send and waits for the answer. Nothing of ours may follow, and our bound in time counts. */
+ * send and waits for the answer. Nothing of ours may follow, and our bound in time
+ * counts. */
 static int on_closing(struct conn *conn)
 {
     if (conn == NULL || conn->state != CONN_WEBSOCKET)
@@ -101,8 +102,8 @@ static int on_closing(struct conn *conn)
     return 0;
 }
 
-/* The peer closes. When our close frame has left, its own is the answer to it and one more
- * from us would be one too many: -1 just ends the connection. */
+/* The peer closes. When our close frame has left, its own is the answer to it and one
+ * more from us would be one too many: -1 just ends the connection. */
 static int on_peer_close(struct conn *conn)
 {
     if (conn == NULL || conn->has_said_bye)
@@ -156,8 +157,8 @@ static const lws_retry_bo_t no_pings = {.secs_since_valid_hangup = 0};
 
 /* ---- the context ---- */
 
-/* Its lines carry no fields and may be caused by a peer, hence debug; an error is a warning,
- * except the one it prints at every adoption with bytes already read. */
+/* Its lines carry no fields and may be caused by a peer, hence debug; an error is a
+ * warning, except the one it prints at every adoption with bytes already read. */
 static void on_log(int level, const char *line)
 {
     size_t len = strlen(line);
@@ -170,7 +171,8 @@ static void on_log(int level, const char *line)
 }
 
 /* libwebsockets sizes tables by RLIMIT_NOFILE (16 bytes a descriptor); a smaller
- * fd_limit_per_thread would make its lookups linear. So the soft limit is what we need. */
+ * fd_limit_per_thread would make its lookups linear. So the soft limit is what we
+ * need, and never above the hard one. */
 static void fit_file_limit(struct server *server)
 {
     struct rlimit limit;
@@ -241,9 +243,9 @@ bool wire_adopt_raw(struct conn *conn, int fd)
     return wsi != NULL;
 }
 
-/* The path, headers and subprotocols of the real request were judged by ws.c; what follows
- * here is all that libwebsockets needs, so its parser reads our bytes only. Frames that came
- * with the request ride along. */
+/* The path, headers and subprotocols of the real request were judged by ws.c; what
+ * follows here is all that libwebsockets needs, so its parser reads our bytes only.
+ * Frames that came with the request ride along. */
 static struct bytes *canonical_request(struct conn *conn)
 {
     struct buf text;

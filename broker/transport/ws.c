@@ -58,8 +58,9 @@ static unsigned judge_request(const struct conn *conn,
     return 0;
 }
 
-/* A subprotocol the client offers is not answered: none is spoken here. Then RFC 6455 leaves
- * it to the client to go on (most libraries) or to fail with a reason (browsers). */
+/* A subprotocol the client offers is not answered: none is spoken here. Then RFC 6455
+ * leaves it to the client to go on (most libraries) or to fail with a reason
+ * (browsers). */
 static void accept_upgrade(struct conn *conn, const struct http_request *request,
                            void *token)
 {
@@ -167,8 +168,8 @@ void ws_run_upgrades(struct turn_task *task)
 
 /* ---- messages ---- */
 
-/* libwebsockets 4.1.6 takes unmasked frames from clients too, which RFC 6455 section 5.1
- * forbids, and does not tell; masking protects proxies from pages, not us. */
+/* libwebsockets 4.1.6 takes unmasked frames from clients too, which RFC 6455
+ * section 5.1 forbids, and does not tell. Masking protects proxies from pages, not us. */
 
 static void forget_message(struct conn *conn)
 {

@@ -13,12 +13,12 @@
 #include <cmocka.h>
 
 /*
- * The test is the client: it writes to plain sockets and turns the server's loop while it
- * waits for an answer, so that every conversation is exact and single-threaded.
+ * The test is the client: it writes to plain sockets and turns the server's loop while
+ * it waits for an answer, so that every conversation is exact and single-threaded.
  *
- * Routes: /echo (body up to 1000) answers what it was asked; /hold keeps its exchange in
- * `held`; /stream opens a pipe in `pipe`; /under/ is a prefix; /ws (messages up to 1000) and
- * /ws/refuse (refused with 400 and a JSON body).
+ * Routes: /echo (body up to 1000) answers what it was asked; /hold keeps its exchange
+ * in `held`; /stream opens a pipe in `pipe`; /under/ is a prefix; /ws (messages up to
+ * 1000) and /ws/refuse (refused with 400 and a JSON body).
  */
 struct world {
     struct loop *loop;
@@ -73,7 +73,8 @@ void client_open_small(struct client *client, struct world *world, int receive_b
 void client_close(struct client *client);
 void client_send(struct client *client, const char *text);
 void client_send_bytes(struct client *client, const void *data, size_t len);
-/* Reads until `needle` was seen; what came so far as text. Fails after 5 s or at the end. */
+/* Reads until `needle` was seen; what came so far as text. Fails after 5 s or at the
+ * end. */
 const char *client_wait(struct client *client, const char *needle);
 /* Reads until at least `len` bytes are there. */
 void client_wait_bytes(struct client *client, size_t len);
@@ -81,8 +82,8 @@ void client_wait_bytes(struct client *client, size_t len);
 const char *client_wait_end(struct client *client);
 /* Forgets what was read. */
 void client_forget(struct client *client);
-/* Reads one answer with Content-Length off the front: its status; the body in `body` when
- * not NULL (text, until the next call). */
+/* Reads one answer with Content-Length off the front: its status; the body in `body`
+ * when not NULL (text, until the next call). */
 unsigned client_answer(struct client *client, const char **body);
 /* The same for an answer without a body in spite of its Content-Length (HEAD). */
 unsigned client_head_answer(struct client *client);

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-/* Sends one request on a connection of its own: the status; 0 when the server just closed.
- * `stays` tells whether the connection went on. */
+/* Sends one request on a connection of its own: the status; 0 when the server just
+ * closed. `stays` tells whether the connection went on. */
 static unsigned ask(struct world *world, const char *request, bool *stays)
 {
     struct client client;

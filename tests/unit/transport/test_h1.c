@@ -9,7 +9,7 @@
 
 #define HOST "Host: h\r\n"
 
-/* Parses a copy in memory of exactly its size, so that a sanitizer sees every overrun. */
+/* Parses a copy of exactly its size, so that a sanitizer sees every overrun. */
 static unsigned parse(const char *text, size_t len, struct h1_head *head, char **copy)
 {
     const char *why = NULL;

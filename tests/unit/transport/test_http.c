@@ -1,4 +1,4 @@
-/* test_http.c - requests and answers: routes, bodies, keep-alive, pipelining, holding. */
+/* test_http.c - requests and answers: bodies, keep-alive, pipelining, holding. */
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 

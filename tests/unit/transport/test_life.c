@@ -1,4 +1,4 @@
-/* test_life.c - listening, bounds at the door, stopping, and a thousand comings and goings. */
+/* test_life.c - listening, bounds at the door, stopping, a thousand clients. */
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
