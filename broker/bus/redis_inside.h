@@ -1,0 +1,98 @@
+/* redis_inside.h - what the files of the Redis bus share. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_BUS_REDIS_INSIDE_H
+#define THINKWIRE_BUS_REDIS_INSIDE_H
+
+#include "base/diag.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "redis/store.h"
+
+/* Entries of a task that is loaded: what `from=start` and an old `since` can get. More are
+ * in Redis, but a late join must stay a matter of a few milliseconds. */
+#define BUS_LOAD_ENTRIES 2000
+/* Entries read at a time when a gap is healed. */
+#define BUS_RANGE_CHUNK 500
+/* A load is six commands: some twenty thousand tasks may be joined at once. */
+#define BUS_MAX_IN_FLIGHT (1U << 17)
+/* A watched, unfinished task that was silent for so long is compared with Redis. */
+#define BUS_PROBE_MS 5000
+#define BUS_TICK_MS  100
+/* Sweeping open runs: so many each time. */
+#define BUS_SWEEP_MS    1000
+#define BUS_SWEEP_TASKS 200
+/* Stops whose grace is watched by this broker; of more the sweep takes care. */
+#define BUS_MAX_STOPS 10000
+
+struct bus_redis {
+    struct bus bus;
+    struct loop *loop;
+    struct hub *hub;
+    struct bus_limits limits;
+    struct link *commands;
+    struct link *messages;
+    struct store *store;
+    const char *problem; /* the server is not fit for us; static text, or NULL */
+
+    struct map *by_channel; /* struct watch */
+    struct list watches;    /* by the time of their next probe */
+    struct timer tick;
+
+    struct list stops;
+    size_t stop_count;
+    struct timer sweep;
+    size_t sweep_offset;
+    size_t swept; /* in this round */
+    bool is_sweeping;
+
+    struct diag_gate gate;
+    struct counter *live;
+    struct counter *duplicates;
+    struct counter *gaps;
+    struct counter *reloads;
+    struct counter *loads;
+    struct counter *probes;
+    struct counter *bad_payloads;
+    struct counter *bad_entries;
+    struct counter *ended;
+    struct counter *losses;
+};
+
+/* redis_watch.c: topics that are read here, kept level with Redis */
+void bus_watch_start(void *ctx, struct topic *topic);
+void bus_watch_stop(void *ctx, struct topic *topic);
+void bus_watch_subscribed(struct bus_redis *bus, struct slice channel);
+void bus_watch_message(struct bus_redis *bus, struct slice channel,
+                       struct slice payload);
+/* Asks again what could not be asked while Redis was away. */
+void bus_watch_resume(struct bus_redis *bus);
+void bus_watch_tick(struct timer *timer);
+void bus_watch_release(struct bus_redis *bus);
+
+/* redis_event.c: JSON from Redis -> an event of a topic */
+/* False when it is not an event we can pass on. `scratch` holds what the event points to
+ * when it had to be rewritten. */
+bool bus_event_read(struct event_id id, struct slice json, struct buf *scratch,
+                    struct topic_event *event);
+/* What takes the place of an entry that is none, so that ids stay without gaps. */
+void bus_event_unreadable(const struct topic *topic, struct event_id id,
+                          struct buf *scratch, struct topic_event *event);
+/* `<id> <json>` of the live channel. */
+bool bus_payload_split(struct slice payload, struct event_id *id, struct slice *json);
+/* The note `<epoch>-0 {"type":"opened",...}`. */
+struct bus_note {
+    bool is_opened;
+    bool is_erased;
+    enum run_state state;
+    uint64_t started_ms;
+    bool keeps_text;
+};
+bool bus_note_read(struct slice json, struct bus_note *note);
+
+/* redis_sweep.c: runs that nobody else ends, and whether the server is fit */
+void bus_check_server(struct bus_redis *bus);
+void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t epoch);
+void bus_sweep_tick(struct timer *timer);
+void bus_sweep_release(struct bus_redis *bus);
+
+#endif

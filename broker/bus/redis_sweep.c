@@ -1,0 +1,207 @@
+/* redis_sweep.c - runs that nobody else ends, and whether the server is fit for us. */
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "bus/redis_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- ending one run ---- */
+
+static void on_ended(void *ctx, enum store_end_status status)
+{
+    struct bus_redis *bus = ctx;
+
+    if (status == STORE_END_DONE)
+        counter_add(bus->ended, 1);
+}
+
+static void end_if(struct bus_redis *bus, const struct store_item *item,
+                   enum store_condition condition, uint64_t min_age_ms)
+{
+    struct store_ending ending = {.task = item->task,
+                                  .epoch = item->epoch,
+                                  .condition = condition,
+                                  .min_age_ms = min_age_ms,
+                                  .type = EVENT_ERROR};
+
+    if (condition == STORE_IF_LEASE_ABSENT) {
+        ending.code = "PRODUCER_LOST";
+        ending.message = "The producer of this run has gone away.";
+    } else if (condition == STORE_IF_IDLE) {
+        ending.code = "ABANDONED";
+        ending.message = "No event of this run came for too long.";
+    } else {
+        ending.type = EVENT_STOPPED;
+        ending.code = ending.message = "";
+    }
+    store_end(bus->store, &ending, on_ended, bus);
+}
+
+/* ---- the sweep over open runs ---- */
+
+/* Redis must have answered us for a whole lease time before a lease that is absent means
+ * anything: while it was silent, healthy producers could not renew theirs. */
+static bool may_judge_lease(const struct bus_redis *bus, uint64_t lease_ms)
+{
+    uint64_t since = link_up_since_ms(bus->commands);
+
+    return since != 0 && loop_now_ms(bus->loop) - since >= lease_ms;
+}
+
+static void sweep_item(void *ctx, const struct store_item *item)
+{
+    struct bus_redis *bus = ctx;
+
+    bus->swept++;
+    if (item->stop_requested)
+        end_if(bus, item, STORE_IF_STOP_GRACE, bus->limits.stop_grace_ms);
+    else if (item->lease_ms == 0)
+        end_if(bus, item, STORE_IF_IDLE, bus->limits.abandon_ms);
+    if (item->lease_ms > 0 && may_judge_lease(bus, item->lease_ms))
+        end_if(bus, item, STORE_IF_LEASE_ABSENT, 0);
+}
+
+static void sweep_done(void *ctx, bool ok)
+{
+    struct bus_redis *bus = ctx;
+
+    bus->is_sweeping = false;
+    /* From the top again at the end of the set. What was ended meanwhile moves the rest up;
+     * the next round finds who was missed. */
+    bus->sweep_offset =
+        ok && bus->swept == BUS_SWEEP_TASKS ? bus->sweep_offset + bus->swept : 0;
+}
+
+/* ---- stops whose grace runs ---- */
+
+struct pending_stop {
+    struct list node; /* in bus->stops, by due_ms */
+    struct bus_redis *bus;
+    uint64_t due_ms;
+    uint64_t epoch;
+    struct task_key task;
+    char bytes[256];
+};
+
+void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t epoch)
+{
+    struct pending_stop *stop;
+
+    if (bus->stop_count >= BUS_MAX_STOPS)
+        return;
+    stop = mem_new(sizeof(*stop));
+    stop->bus = bus;
+    stop->epoch = epoch;
+    stop->due_ms = loop_now_ms(bus->loop) + bus->limits.stop_grace_ms;
+    if (task->site.len > 0)
+        memcpy(stop->bytes, task->site.ptr, task->site.len);
+    memcpy(stop->bytes + task->site.len, task->task_id.ptr, task->task_id.len);
+    stop->task.site = slice_make(stop->bytes, task->site.len);
+    stop->task.task_id = slice_make(stop->bytes + task->site.len, task->task_id.len);
+    list_push_back(&bus->stops, &stop->node);
+    bus->stop_count++;
+}
+
+static void end_stops(struct bus_redis *bus, uint64_t now)
+{
+    LIST_FOR_EACH(node, next, &bus->stops)
+    {
+        struct pending_stop *stop = LIST_ENTRY(node, struct pending_stop, node);
+        struct store_item item = {.task = stop->task, .epoch = stop->epoch};
+        if (stop->due_ms > now)
+            return;
+        end_if(bus, &item, STORE_IF_STOP_GRACE, bus->limits.stop_grace_ms);
+        list_remove(&stop->node);
+        bus->stop_count--;
+        free(stop);
+    }
+}
+
+void bus_sweep_tick(struct timer *timer)
+{
+    struct bus_redis *bus = LIST_ENTRY(timer, struct bus_redis, sweep);
+    uint64_t now = loop_now_ms(bus->loop);
+    struct store_listing listing = {.only_open = true,
+                                    .offset = bus->sweep_offset,
+                                    .limit = BUS_SWEEP_TASKS,
+                                    .each = sweep_item,
+                                    .done = sweep_done};
+
+    /* Redis away: nothing can be ended, and what is due stays due. */
+    if (!link_is_up(bus->commands))
+        return;
+    end_stops(bus, now);
+    if (bus->is_sweeping)
+        return;
+    bus->is_sweeping = true;
+    bus->swept = 0;
+    store_list(bus->store, &listing, bus);
+}
+
+void bus_sweep_release(struct bus_redis *bus)
+{
+    LIST_FOR_EACH(node, next, &bus->stops)
+    {
+        list_remove(node);
+        free(LIST_ENTRY(node, struct pending_stop, node));
+    }
+}
+
+/* ---- the server ---- */
+
+/* The value behind "\r\nname:" in an answer of INFO. */
+static struct slice info_value(struct slice info, const char *name)
+{
+    const char *at =
+        info.len == 0 ? NULL : memmem(info.ptr, info.len, name, strlen(name));
+    const char *end;
+    size_t rest;
+
+    if (at == NULL)
+        return slice_make(NULL, 0);
+    at += strlen(name);
+    rest = info.len - (size_t)(at - info.ptr);
+    end = memchr(at, '\r', rest);
+    return slice_make(at, end == NULL ? rest : (size_t)(end - at));
+}
+
+static bool is_old(struct slice version)
+{
+    char text[32];
+    unsigned long major;
+    unsigned long minor;
+    char *end;
+
+    (void)snprintf(text, sizeof(text), "%.*s", (int)version.len, version.ptr);
+    major = strtoul(text, &end, 10);
+    minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+    return major < 6 || (major == 6 && minor < 2);
+}
+
+static void on_info(void *ctx, const struct reply *reply)
+{
+    struct bus_redis *bus = ctx;
+
+    if (reply == NULL || reply_kind(reply) != REPLY_TEXT)
+        return;
+    struct slice version = info_value(reply_text(reply), "\nredis_version:");
+    struct slice policy = info_value(reply_text(reply), "\nmaxmemory_policy:");
+    bus->problem = NULL;
+    if (version.len > 0 && is_old(version)) {
+        bus->problem = "Redis 6.2 or newer is needed";
+        diag(DIAG_ERROR, "redis is too old", DIAG_SLICE("version", version),
+             DIAG_S("needed", "6.2"));
+    }
+    if (policy.len > 0 && !slice_is(policy, "noeviction"))
+        diag(DIAG_ERROR, "redis may throw tasks away: set maxmemory-policy noeviction",
+             DIAG_SLICE("maxmemory_policy", policy));
+}
+
+void bus_check_server(struct bus_redis *bus)
+{
+    struct slice argv[1] = {slice_of("INFO")};
+
+    link_command(bus->commands, argv, 1, on_info, bus);
+}

@@ -1,0 +1,13 @@
+/* main.c - the tests of the bus room, against a real redis-server. */
+/* SPDX-License-Identifier: MIT */
+#include "tests.h"
+
+int main(void)
+{
+    int failures = test_event();
+    failures += test_redis();
+    failures += test_heal();
+    failures += test_endings();
+    failures += test_frappe();
+    return failures;
+}

@@ -1,0 +1,5 @@
+#include "tests.h"
+int test_endings(void)
+{
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* tests.h - the groups of this test program. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_TESTS_BUS_H
+#define THINKWIRE_TESTS_BUS_H
+
+#include "stage.h"
+
+/* Each answers how many of its tests failed. */
+int test_event(void);
+int test_redis(void);
+int test_heal(void);
+int test_endings(void);
+int test_frappe(void);
+
+#endif
