@@ -99,6 +99,7 @@ static void add(struct map *map, struct slice key, unsigned hash, void *value)
 static void drop(struct map *map, struct map_entry *entry)
 {
     HASH_DELETE(hh, map->head, entry);
+    explicit_bzero(entry->key, entry->hh.keylen);
     free(entry);
 }
 

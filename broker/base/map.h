@@ -6,7 +6,8 @@
 #include "base/slice.h"
 
 /* Copies its keys, never touches its values. uthash inside (seeded against chosen keys by
- * a random prefix of the hash). Not bounded by itself: who owns the map bounds it. */
+ * a random prefix of the hash). Not bounded by itself: who owns the map bounds it. A key may
+ * be a secret: it is wiped before its memory is freed. */
 struct map;
 
 struct map *map_new(void);
