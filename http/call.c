@@ -11,7 +11,7 @@
 #define REQUEST_LIMIT_BYTES   (64U << 20)
 #define CONNECT_DEFAULT_MS    10000
 
-/* ---- curl's callbacks: they only note, client_ready() tells later ---- */
+/* ---- curl's callbacks: they only note, http_call_ready() tells later ---- */
 
 static size_t on_curl_body(char *data, size_t size, size_t count, void *ctx)
 {
@@ -31,7 +31,7 @@ static size_t on_curl_body(char *data, size_t size, size_t count, void *ctx)
         return 0;
     }
     if (call->on_body != NULL)
-        client_ready(call);
+        http_call_ready(call);
     return len;
 }
 
@@ -49,7 +49,7 @@ static size_t on_curl_header(char *data, size_t size, size_t count, void *ctx)
     if (status >= 200) { /* 1xx precede the response; trailers change nothing */
         call->status = (unsigned)status;
         call->headers_in = true;
-        client_ready(call);
+        http_call_ready(call);
     }
     return len;
 }
@@ -70,7 +70,7 @@ static void on_idle_timer(struct timer *timer)
     }
     uint64_t silent = now - call->last_byte_ms;
     if (silent >= call->idle_timeout_ms)
-        call_fail(call, HTTP_CLIENT_TIMED_OUT, "silent for too long");
+        http_call_fail(call, HTTP_CLIENT_TIMED_OUT, "silent for too long");
     else
         timer_start(timer, call->idle_timeout_ms - silent, 0);
 }
@@ -185,8 +185,8 @@ static void start_idle(struct http_client_call *call,
         timer_start(&call->idle, call->idle_timeout_ms, 0);
 }
 
-struct http_client_call *call_new(struct http_client *client,
-                                  const struct http_client_request *request)
+struct http_client_call *http_call_new(struct http_client *client,
+                                       const struct http_client_request *request)
 {
     struct http_client_call *call = mem_new(sizeof(*call));
     size_t limit = request->response_limit_bytes;
@@ -213,7 +213,7 @@ struct http_client_call *call_new(struct http_client *client,
         abort();
     const char *trouble = prepare(call, request);
     if (trouble != NULL)
-        call_fail(call, HTTP_CLIENT_REFUSED, trouble);
+        http_call_fail(call, HTTP_CLIENT_REFUSED, trouble);
     else
         start_idle(call, request);
     return call;
@@ -246,7 +246,7 @@ static enum http_client_outcome outcome_of(const struct http_client_call *call,
     }
 }
 
-void call_finish(struct http_client_call *call, CURLcode code)
+void http_call_finish(struct http_client_call *call, CURLcode code)
 {
     if (call->is_finished)
         return;
@@ -258,11 +258,11 @@ void call_finish(struct http_client_call *call, CURLcode code)
             call->error_text[0] != 0 ? call->error_text : curl_easy_strerror(code);
     }
     leave_curl(call);
-    client_ready(call);
+    http_call_ready(call);
 }
 
-void call_fail(struct http_client_call *call, enum http_client_outcome outcome,
-               const char *detail)
+void http_call_fail(struct http_client_call *call, enum http_client_outcome outcome,
+                    const char *detail)
 {
     if (call->is_finished)
         return;
@@ -271,10 +271,10 @@ void call_fail(struct http_client_call *call, enum http_client_outcome outcome,
     call->outcome = outcome;
     call->detail = detail;
     leave_curl(call);
-    client_ready(call);
+    http_call_ready(call);
 }
 
-static void call_free(struct http_client_call *call)
+static void http_call_free(struct http_client_call *call)
 {
     leave_curl(call);
     curl_easy_cleanup(call->easy);
@@ -330,10 +330,10 @@ static void tell_body(struct http_client_call *call)
 static void unpin(struct http_client_call *call)
 {
     if (--call->pins == 0 && call->is_told)
-        call_free(call);
+        http_call_free(call);
 }
 
-void call_tell(struct http_client_call *call)
+void http_call_tell(struct http_client_call *call)
 {
     call->pins++;
     if (call->headers_in && !call->headers_told) {
@@ -352,13 +352,13 @@ void call_tell(struct http_client_call *call)
     unpin(call);
 }
 
-void call_cancel(struct http_client_call *call)
+void http_call_cancel(struct http_client_call *call)
 {
     if (call->is_told)
         return;
     call->pins++;
     call->is_finished = false; /* whatever was about to be told */
-    call_fail(call, HTTP_CLIENT_CANCELLED, "cancelled");
+    http_call_fail(call, HTTP_CLIENT_CANCELLED, "cancelled");
     tell_done(call);
     unpin(call);
 }

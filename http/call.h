@@ -23,7 +23,7 @@ struct http_client {
 
 /*
  * A call is written by curl's callbacks (inbox, headers_in, finished) and told to its owner
- * by call_tell() at the end of the turn, so that owners never run inside curl.
+ * by http_call_tell() at the end of the turn, so that owners never run inside curl.
  */
 struct http_client_call {
     struct list node;       /* in client->calls */
@@ -45,7 +45,7 @@ struct http_client_call {
     bool is_paused;
     bool is_finished; /* curl is done with it */
     bool is_told;     /* on_done was called */
-    unsigned pins;    /* frames of call_tell() that still look at it */
+    unsigned pins;    /* frames of http_call_tell() that still look at it */
     enum http_client_outcome outcome;
     const char *detail;
     char error_text[CURL_ERROR_SIZE];
@@ -55,18 +55,18 @@ struct http_client_call {
     void *ctx;
 };
 
-struct http_client_call *call_new(struct http_client *client,
-                                  const struct http_client_request *request);
+struct http_client_call *http_call_new(struct http_client *client,
+                                       const struct http_client_request *request);
 /* curl has ended it. */
-void call_finish(struct http_client_call *call, CURLcode code);
+void http_call_finish(struct http_client_call *call, CURLcode code);
 /* Ends it for a reason of our own. */
-void call_fail(struct http_client_call *call, enum http_client_outcome outcome,
-               const char *detail);
+void http_call_fail(struct http_client_call *call, enum http_client_outcome outcome,
+                    const char *detail);
 /* Tells the owner what has come; the call may be gone afterwards. */
-void call_tell(struct http_client_call *call);
-void call_cancel(struct http_client_call *call);
+void http_call_tell(struct http_client_call *call);
+void http_call_cancel(struct http_client_call *call);
 
 /* Puts the call on the ready list and the delivery on the turn's end. */
-void client_ready(struct http_client_call *call);
+void http_call_ready(struct http_client_call *call);
 
 #endif

@@ -31,7 +31,7 @@ static void collect_finished(struct http_client *client)
         /* Copied: removing the handle makes the message invalid. */
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        call_finish((struct http_client_call *)(void *)private, code);
+        http_call_finish((struct http_client_call *)(void *)private, code);
     }
 }
 
@@ -126,7 +126,7 @@ static int on_curl_wants_timer(CURLM *multi, long delay_ms, void *ctx)
 
 /* ---- delivery ---- */
 
-void client_ready(struct http_client_call *call)
+void http_call_ready(struct http_client_call *call)
 {
     if (!list_is_linked(&call->ready_node))
         list_push_back(&call->client->ready, &call->ready_node);
@@ -156,7 +156,7 @@ static void deliver(struct turn_task *task)
     while (!list_is_empty(&batch)) {
         struct list *first = batch.next;
         list_remove(first);
-        call_tell(LIST_ENTRY(first, struct http_client_call, ready_node));
+        http_call_tell(LIST_ENTRY(first, struct http_client_call, ready_node));
     }
     client->is_delivering = false;
     if (client->is_doomed)
@@ -216,7 +216,7 @@ void http_client_free(struct http_client *client)
         return;
     client->is_doomed = true;
     while (!list_is_empty(&client->calls))
-        call_cancel(LIST_ENTRY(client->calls.next, struct http_client_call, node));
+        http_call_cancel(LIST_ENTRY(client->calls.next, struct http_client_call, node));
     if (!client->is_delivering)
         client_destroy(client);
 }
@@ -225,25 +225,25 @@ struct http_client_call *http_client_start(struct http_client *client,
                                            const struct http_client_request *request)
 {
     assert(!client->is_doomed);
-    struct http_client_call *call = call_new(client, request);
+    struct http_client_call *call = http_call_new(client, request);
     list_push_back(&client->calls, &call->node);
     client->count++;
     if (call->is_finished)
         return call;
     if (client->count > client->options.max_calls) {
-        call_fail(call, HTTP_CLIENT_REFUSED, "too many calls at once");
+        http_call_fail(call, HTTP_CLIENT_REFUSED, "too many calls at once");
         return call;
     }
     CURLMcode code = curl_multi_add_handle(client->multi, call->easy);
     call->is_added = code == CURLM_OK;
     if (!call->is_added)
-        call_fail(call, HTTP_CLIENT_REFUSED, curl_multi_strerror(code));
+        http_call_fail(call, HTTP_CLIENT_REFUSED, curl_multi_strerror(code));
     return call;
 }
 
 void http_client_cancel(struct http_client_call *call)
 {
-    call_cancel(call);
+    http_call_cancel(call);
 }
 
 size_t http_client_active(const struct http_client *client)
