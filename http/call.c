@@ -155,6 +155,8 @@ static void set_options(struct http_client_call *call,
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     if (request->unix_socket != NULL)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+    if (request->is_sent_once)
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     if (!call->client->options.uses_proxy)
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
 }

@@ -90,7 +90,7 @@ bool emitter_stopped(struct emitter *emitter);
 
 /* Everything is acknowledged, or the run has ended. */
 bool emitter_is_settled(const struct emitter *emitter);
-/* 0 until the run is open. Over HTTP, that of the last answer. */
+/* 0 until the run is open; over HTTP until the first answer. */
 uint64_t emitter_epoch(const struct emitter *emitter);
 const struct emitter_stats *emitter_stats(const struct emitter *emitter);
 

@@ -183,10 +183,10 @@ static void note_stop(struct emitter *emitter, const struct publish_result *resu
     }
 }
 
+/* Over HTTP the epoch is known from the first answer on. A guest of a run may see it
+ * change: then the broker has lost what was there before. */
 static void note_epoch(struct emitter *emitter, uint64_t epoch)
 {
-    if (emitter->sink->ops->open != NULL || epoch == 0)
-        return;
     if (emitter->epoch != 0 && emitter->epoch != epoch)
         emitter->stats.restarts++;
     emitter->epoch = epoch;
@@ -201,7 +201,8 @@ static void acknowledge(struct emitter *emitter, struct batch *batch,
     if (list_is_empty(&emitter->outbox.batches))
         emitter->allowance_bytes = 0;
     refreshed(emitter);
-    note_epoch(emitter, result->last.epoch);
+    if (result->last.epoch != 0)
+        note_epoch(emitter, result->last.epoch);
     note_stop(emitter, result);
     if (has_terminal)
         end(emitter, PUBLISH_OK);

@@ -61,7 +61,7 @@ void joining_init(struct joining *joining, struct loop *loop,
         .publish = publish,
         .free = free_sink,
         .max_in_flight = 1,
-        .max_batch_bytes = 262144,
+        .max_batch_bytes = SINK_HTTP_BATCH_BYTES,
     };
     *joining = (struct joining){.sink = {&ops}, .far = far};
     timer_init(&joining->retry, loop, on_retry);

@@ -3,7 +3,7 @@
 #ifndef THINKWIRE_LIB_JOINING_H
 #define THINKWIRE_LIB_JOINING_H
 
-#include "emitters/lib/sink.h"
+#include "emitters/lib/http_far.h"
 
 /*
  *   look --> post --> answered --> post --> no answer --> look --> was written: go on
@@ -13,12 +13,6 @@
  * compares. What differs is how to post and how to look.
  */
 struct joining;
-
-enum post_outcome {
-    POST_ANSWERED,    /* `result` says all */
-    POST_NOT_WRITTEN, /* surely nothing was written */
-    POST_UNKNOWN      /* the answer is missing */
-};
 
 struct joining_far {
     /* Each is called with nothing else in flight and answers through joining_posted() and

@@ -32,20 +32,9 @@ struct emitter_sink {
     const struct emitter_sink_ops *ops;
 };
 
-/* Leased, idempotent publishing. Any number of emitters may share it; `store` is borrowed
- * and freed after it. */
+/* As owner of a leased run: idempotent. Any number of emitters may share it; `store` is
+ * borrowed and freed after it. */
 struct emitter_sink *sink_redis_new(struct store *store);
-
-/*
- * Publishing into an unleased run, which the first event opens if there is none to join.
- * Such publishing is not idempotent, so one publish is in flight at a time, which keeps the
- * order, and one whose answer was lost is not repeated blindly: the sink asks how far the
- * run is, and then knows. It assumes that nobody else publishes at that very moment.
- *
- * For one emitter each, and freed in the same turn as that. `store` and `client` are
- * borrowed; options are copied.
- */
-struct emitter_sink *sink_joining_new(struct loop *loop, struct store *store);
 
 struct sink_http_options {
     const char *base_url;    /* "http://127.0.0.1:9000", without a slash at its end */
@@ -54,8 +43,28 @@ struct sink_http_options {
     size_t header_count;
     uint64_t timeout_ms; /* of one request; 0 = 15 s */
 };
+#define SINK_HTTP_BATCH_BYTES (256U << 10)
+/*
+ * As owner of a run without a lease (HTTP has none), idempotent by producer, epoch and
+ * counter. The first publish opens the run; if its answer is lost, so may be that run: it
+ * is opened once more and the abandoned one ends with SUPERSEDED.
+ *
+ * For one emitter, and freed in the same turn as that. `client` is borrowed; all options
+ * are copied. The same holds for the next two.
+ */
 struct emitter_sink *sink_http_new(struct loop *loop, struct http_client *client,
                                    const struct sink_http_options *options);
+
+/*
+ * As guest: joins the task's unleased run, or opens one. For single events from a command
+ * line. That is not idempotent, so one publish is in flight at a time, and one whose answer
+ * was lost is not repeated blindly: the sink asks how far the run is, and then knows. It
+ * assumes that nobody else publishes at that very moment.
+ */
+struct emitter_sink *sink_joining_new(struct loop *loop, struct store *store);
+struct emitter_sink *sink_http_joining_new(struct loop *loop,
+                                           struct http_client *client,
+                                           const struct sink_http_options *options);
 
 /* NULL is allowed. After the emitters that use it. */
 void sink_free(struct emitter_sink *sink);

@@ -319,6 +319,30 @@ static void a_collected_body_past_its_limit_ends_the_call(void **state)
     rig_end(&rig);
 }
 
+static void
+what_is_sent_once_is_not_sent_again_on_a_connection_that_closes(void **state)
+{
+    (void)state;
+    for (int once = 0; once < 2; once++) {
+        struct rig rig;
+        struct seen seen;
+        rig_start(&rig, NULL);
+        rig.answer = HELLO;
+        fetch(&rig, &seen, (struct http_client_request){0});
+        forget(&seen);
+        rig.answer = NULL;
+        rig.closes = true;
+        fetch(&rig, &seen,
+              (struct http_client_request){.body = slice_of("x"),
+                                           .is_sent_once = once == 1});
+        assert_int_equal(seen.result.outcome, HTTP_CLIENT_BROKEN);
+        assert_true(seen.result.was_sent);
+        assert_int_equal(scripted_requests(rig.server), once == 1 ? 2 : 3);
+        forget(&seen);
+        rig_end(&rig);
+    }
+}
+
 static void nobody_listening_is_no_connection_and_nothing_sent(void **state)
 {
     struct rig rig;
@@ -670,6 +694,8 @@ int main(void)
         cmocka_unit_test(a_streamed_body_is_told_as_it_comes),
         cmocka_unit_test(a_body_of_many_megabytes_streams_through_a_bounded_buffer),
         cmocka_unit_test(a_collected_body_past_its_limit_ends_the_call),
+        cmocka_unit_test(
+            what_is_sent_once_is_not_sent_again_on_a_connection_that_closes),
         cmocka_unit_test(nobody_listening_is_no_connection_and_nothing_sent),
         cmocka_unit_test(silence_after_the_request_is_an_idle_time_out),
         cmocka_unit_test(a_dripping_stream_outlives_the_idle_time_out_until_it_stops),
