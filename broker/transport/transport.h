@@ -252,6 +252,8 @@ bool wire_finish_frame(struct conn *conn, const char *data, size_t len);
 bool wire_message_is_first(const struct conn *conn);
 bool wire_message_is_final(const struct conn *conn);
 bool wire_message_is_binary(const struct conn *conn);
+/* Bytes of the frame that are announced but not here yet. */
+size_t wire_frame_left(const struct conn *conn);
 /* Closes the wsi at once; no callback names conn afterwards. */
 void wire_kill(struct conn *conn);
 

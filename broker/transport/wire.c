@@ -327,6 +327,11 @@ bool wire_message_is_final(const struct conn *conn)
     return lws_is_final_fragment(conn->wsi) != 0;
 }
 
+size_t wire_frame_left(const struct conn *conn)
+{
+    return lws_remaining_packet_payload(conn->wsi);
+}
+
 bool wire_message_is_binary(const struct conn *conn)
 {
     return lws_frame_is_binary(conn->wsi) != 0;

@@ -202,6 +202,15 @@ static void deliver(struct conn *conn, struct slice message)
     forget_message(conn);
 }
 
+/* What a frame announces counts at once. */
+static bool is_too_long(const struct conn *conn, size_t len)
+{
+    size_t limit = conn->route->message_limit_bytes;
+    size_t here = conn->in.len + len;
+
+    return here > limit || wire_frame_left(conn) > limit - here;
+}
+
 void ws_receive(struct conn *conn, const char *data, size_t len)
 {
     struct server *server = conn->server;
@@ -213,7 +222,7 @@ void ws_receive(struct conn *conn, const char *data, size_t len)
         conn->is_binary = wire_message_is_binary(conn);
     }
     bool is_final = wire_message_is_final(conn);
-    if (conn->in.len + len > conn->route->message_limit_bytes) {
+    if (is_too_long(conn, len)) {
         conn_report(conn, "websocket message too long",
                     conn->route->message_limit_bytes);
         refuse_message(conn, server->count.oversize_message, CLOSE_TOO_BIG,
