@@ -66,7 +66,8 @@ struct http_client_request {
         *unix_socket; /* connect to this path instead of the URL's host, or NULL */
     const char *const *headers; /* "Name: value"; CR, LF and NUL are refused */
     size_t header_count;
-    struct slice body;           /* copied */
+    struct slice body; /* copied */
+    bool is_sent_once; /* on a new connection: curl has no reason to send it again */
     uint64_t connect_timeout_ms; /* 0 = 10 s */
     uint64_t idle_timeout_ms;    /* without a byte in either direction; 0 = none */
     uint64_t total_timeout_ms;   /* 0 = none */
