@@ -194,6 +194,22 @@ static void put_id(struct buf *body, const char *name, struct event_id id)
     buf_printf(body, ",\"%s\":\"%s\"", name, text);
 }
 
+/* The ids of what was published, one for each line: within a run they have no gaps. */
+static void put_ids(struct buf *body, const struct publish_result *result)
+{
+    struct event_id id = result->first;
+    char text[EVENT_ID_SIZE];
+
+    if (id.epoch == 0 || id.epoch != result->last.epoch)
+        return;
+    buf_puts(body, ",\"ids\":[");
+    for (; id.seq <= result->last.seq; id.seq++) {
+        event_id_format(id, text);
+        buf_printf(body, "%s\"%s\"", id.seq == result->first.seq ? "" : ",", text);
+    }
+    buf_putc(body, ']');
+}
+
 static void published(void *ctx, const struct publish_result *result)
 {
     struct batch *batch = ctx;
@@ -211,6 +227,7 @@ static void published(void *ctx, const struct publish_result *result)
     }
     put_id(body, "first", result->first);
     put_id(body, "last", result->last);
+    put_ids(body, result);
     if (result->status == PUBLISH_GAP)
         buf_printf(body, ",\"expected_counter\":%llu",
                    (unsigned long long)result->expected_counter);
