@@ -70,7 +70,8 @@ void joining_init(struct joining *joining, struct loop *loop,
 void joining_release(struct joining *joining)
 {
     timer_release(&joining->retry);
-    joining->done = NULL;
+    if (joining->done != NULL)
+        finish_as(joining, PUBLISH_UNAVAILABLE);
 }
 
 void joining_posted(struct joining *joining, enum post_outcome outcome,

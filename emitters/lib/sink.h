@@ -22,7 +22,8 @@ struct emitter_sink_ops {
     /* NULL: no leases. */
     void (*renew)(struct emitter_sink *sink, const struct store_renewal *renewal,
                   store_published *done, void *ctx);
-    /* Calls that still wait are told PUBLISH_UNAVAILABLE before, or are forgotten. */
+    /* Calls that still wait are told PUBLISH_UNAVAILABLE before (those of a store by the
+     * store, in time). */
     void (*free)(struct emitter_sink *sink);
     size_t max_in_flight;   /* publishes without an answer */
     size_t max_batch_bytes; /* of JSON in one publish, about */

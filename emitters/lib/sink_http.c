@@ -42,21 +42,23 @@ static void http_open(struct emitter_sink *sink, const struct run_open_request *
 static void tell_opened(struct turn_task *task)
 {
     struct sink_http *http = LIST_ENTRY(task, struct sink_http, opening);
-    http->opened(http->opened_ctx, PUBLISH_OK, 0);
+    store_opened *opened = http->opened;
+    http->opened = NULL;
+    opened(http->opened_ctx, PUBLISH_OK, 0);
 }
 
 static void on_published(void *ctx, const struct http_client_result *answer)
 {
     struct sink_http *http = ctx;
     struct publish_result result = {.status = PUBLISH_UNAVAILABLE};
+    store_published *published = http->published;
     http->far.call = NULL;
-    if (answer->outcome == HTTP_CLIENT_CANCELLED)
-        return; /* the sink goes */
+    http->published = NULL;
     if (http_far_judge(answer, &result) != POST_ANSWERED)
         result.status = PUBLISH_UNAVAILABLE;
     if (result.status == PUBLISH_OK)
         http->epoch = result.last.epoch;
-    http->published(http->published_ctx, &result);
+    published(http->published_ctx, &result);
 }
 
 static void http_publish(struct emitter_sink *sink,
@@ -75,7 +77,9 @@ static void http_free(struct emitter_sink *sink)
 {
     struct sink_http *http = http_of(sink);
     turn_cancel(&http->opening);
-    http_far_release(&http->far);
+    if (http->opened != NULL)
+        http->opened(http->opened_ctx, PUBLISH_UNAVAILABLE, 0);
+    http_far_release(&http->far); /* tells a publish that waits */
     free(http);
 }
 
@@ -166,7 +170,7 @@ static void free_joining(struct joining *joining)
 {
     struct sink_http_joining *sink = joining_of(joining);
     joining_release(joining);
-    http_far_release(&sink->far);
+    http_far_release(&sink->far); /* nobody listens any more */
     free(sink);
 }
 
