@@ -20,6 +20,8 @@ static void open_hub(struct stage *stage, void **state)
 
     memset(stage, 0, sizeof(*stage));
     shop_open(&stage->shop, state);
+    stage->shop.limits.retain_events = 20000;
+    shop_limits(&stage->shop, &stage->shop.limits);
     stage->scene = stage->shop.scene;
     stage->counters = counters_new();
     stage->hub = hub_new(stage->scene->loop, &LIMITS, stage->counters);
