@@ -184,11 +184,13 @@ TABLES = {"fanout": delivery_table, "paced": delivery_table, "many": delivery_ta
 
 
 def titles(sizes):
+    times = f", {sizes.repeats} repetition(s)"
     return {
         "fanout": f"fanout: 1 task -> {sizes.readers} readers, {sizes.fanout_events} "
-                  f"events back to back, {sizes.fanout_repeats} repetition(s)",
+                  f"events back to back{times}",
         "paced": f"paced: 1 task -> {sizes.readers} readers, {sizes.paced_events} "
-                 "events at 20/s",
-        "many": f"many: {sizes.many_tasks} tasks x 1 reader, {sizes.many_rate} events/s",
+                 f"events at 20/s{times}",
+        "many": f"many: {sizes.many_tasks} tasks x 1 reader, {sizes.many_rate} events/s"
+                + times,
         "memory": f"memory: {sizes.connections} idle subscribed connections",
         "latejoin": f"latejoin: a run of {sizes.words} deltas, joined late"}

@@ -17,12 +17,12 @@ class Sizes:
     def __init__(self, quick):
         self.quick = quick
         self.readers = 200 if quick else 1000
+        self.repeats = 1 if quick else 3  # of the delivery rows
         self.fanout_events = 60 if quick else 300
-        self.fanout_repeats = 1 if quick else 3
-        self.paced_events = 40 if quick else 200
+        self.paced_events = 40 if quick else 100
         self.many_tasks = 200 if quick else 1000
         self.many_rate = 1000 if quick else 5000
-        self.many_events = 10 if quick else 50  # per task: ten seconds
+        self.many_events = 10 if quick else 20  # per task: four seconds
         self.connections = 500 if quick else 2000
         self.words = 20000
         self.warm_joins = 5 if quick else 20
@@ -91,34 +91,33 @@ def live_subjects(tools, servers):
     return chosen
 
 
-def fanout(tools, servers, sizes, say):
+def repeated(tools, servers, sizes, say, row, load):
+    """The repetitions are interleaved over the subjects: all see the same weather."""
     results = []
-    for repeat in range(sizes.fanout_repeats):
+    for repeat in range(sizes.repeats):
         for subject in live_subjects(tools, servers):
-            say(f"fanout {repeat + 1}/{sizes.fanout_repeats}: {subject.name}")
-            results.append(deliver(subject, readers=sizes.readers, tasks=1, warmup=30,
-                                   events=sizes.fanout_events, rate=0))
+            say(f"{row} {repeat + 1}/{sizes.repeats}: {subject.name}")
+            results.append(deliver(subject, **load))
             results[-1]["repeat"] = repeat
     return results
 
 
+def fanout(tools, servers, sizes, say):
+    return repeated(tools, servers, sizes, say, "fanout", {
+        "readers": sizes.readers, "tasks": 1, "warmup": 30,
+        "events": sizes.fanout_events, "rate": 0})
+
+
 def paced(tools, servers, sizes, say):
-    results = []
-    for subject in live_subjects(tools, servers):
-        say(f"paced: {subject.name}")
-        results.append(deliver(subject, readers=sizes.readers, tasks=1, warmup=20,
-                               events=sizes.paced_events, rate=20))
-    return results
+    return repeated(tools, servers, sizes, say, "paced", {
+        "readers": sizes.readers, "tasks": 1, "warmup": 20,
+        "events": sizes.paced_events, "rate": 20})
 
 
 def many(tools, servers, sizes, say):
-    results = []
-    for subject in live_subjects(tools, servers):
-        say(f"many: {subject.name}")
-        results.append(deliver(subject, readers=sizes.many_tasks, tasks=sizes.many_tasks,
-                               warmup=10, events=sizes.many_events,
-                               rate=sizes.many_rate))
-    return results
+    return repeated(tools, servers, sizes, say, "many", {
+        "readers": sizes.many_tasks, "tasks": sizes.many_tasks, "warmup": 10,
+        "events": sizes.many_events, "rate": sizes.many_rate})
 
 
 def memory_of(subject, count, tasks):
@@ -222,7 +221,8 @@ def latejoin(tools, servers, sizes, say):
             say(f"latejoin: {subject.name}, replay of every message")
             subject.start(family)
             subject.publish_words(family, sizes.words, DEADLINE)
-            each, cpu = join_cost(subject, family, sizes.warm_joins, sizes.words)
+            joins = min(sizes.warm_joins, 5)  # a second each
+            each, cpu = join_cost(subject, family, joins, sizes.words)
             results.append(join_result(subject, "replay", each, cpu))
     return results
 
