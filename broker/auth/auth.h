@@ -46,8 +46,11 @@ typedef void auth_identified(void *ctx, struct identity *identity, const char *e
 void auth_identify(struct auth *auth, const struct credentials *credentials,
                    auth_identified *done, void *ctx);
 
-/* May the bearer read the document, or (name NULL) documents of the type at all; or, with
- * `doctype` NULL, watch the task `name` (--task-guard backend)? */
+/* One answer for one request: what a backend says is remembered for cache_ms, so a right
+ * that was taken away, or a session that ended, is noticed that much later.
+ *
+ * May the bearer read the document, or (name NULL) documents of the type at all; or, with
+ * `doctype` NULL, watch the task `name` (--task-guard backend; no without task_method)? */
 struct auth_question {
     struct slice doctype;
     struct slice name;
@@ -66,25 +69,34 @@ struct auth_frappe_options {
     bool developer_mode;     /* v16+: the same host, `webserver_port` */
     unsigned webserver_port; /* 0 = unknown */
     const char *task_method; /* "" or the method asked about tasks */
-    uint64_t timeout_ms;     /* of one question to the backend */
-    uint64_t cache_ms;       /* an answer is good for so long */
-    size_t max_questions;    /* under way at once; more are refused, and counted */
-    /* v17: the shared secret the backend expects, or NULL. Calls `done` once, with an empty
-     * slice when there is none. */
+    uint64_t timeout_ms;     /* of one question to the backend; 0 = 10 s */
+    uint64_t cache_ms;       /* an answer is good for so long; 0 = is not kept */
+    /* Under way at once, 0 = 1000; more are refused, and counted. How many of them a
+     * backend sees at once is the client's max_connections_per_host: the others wait. */
+    size_t max_questions;
+    size_t max_cached; /* answers remembered, 0 = 2000; the least recently used goes */
+    /* v17: the shared secret the backend expects, or NULL. Asked for before each question,
+     * as the original does. Calls `done` once, with an empty slice when there is none; that
+     * may be after auth_free(). */
     void (*secret)(void *ctx, void (*done)(void *done_ctx, struct slice secret),
                    void *done_ctx);
     void *secret_ctx;
 };
-/* `client` is borrowed. */
+/* `client` is borrowed and must outlive the auth, `options` are copied. Refused counts by
+ * reason and one diagnostic line (five a second at most) say what is wrong with a backend;
+ * credentials are in neither, and wiped from memory when no longer needed (what libcurl
+ * copied of them is not). */
 struct auth *auth_frappe_new(struct loop *loop, struct http_client *client,
                              const struct auth_frappe_options *options,
                              struct counters *counters);
-/* Questions under way are answered "refused" before this returns. */
+/* Questions under way are answered "refused" before this returns; they may not free it
+ * again. Allowed inside a callback. NULL is allowed. */
 void auth_free(struct auth *auth);
 
 /* ---- the site of a request (frappe-realtime.md section 2.3), pure ---- */
 
-/* "site1.local" of "https://site1.local:8080/x" or "site1.local:9000"; IPv6 in brackets. */
+/* "site1.local" of "https://site1.local:8080/x" or "site1.local:9000"; IPv6 in brackets. A
+ * view of what was sent, upper case included: compare host names without regard to case. */
 struct slice auth_hostname(struct slice url_or_host);
 /* X-Frappe-Site-Name, else `default_site` for localhost, else Origin's host, else Host's. */
 struct slice auth_site(struct slice site_header, struct slice origin, struct slice host,
