@@ -193,7 +193,8 @@ void encode_merged(struct buf *out, const struct merged *merged, struct slice ss
     buf_putc(&data, '}');
     piece.data = buf_view(&data);
     if (format.dialect == DIALECT_SSE)
-        piece.id = id;
+        piece.id =
+            id.len > 0 ? id : slice_of("-"); /* no place to resume at: join_parse() */
     if (format.dialect == DIALECT_SSE_MULTI)
         piece.id = sse_id;
     encode_piece(out, topic_site(merged->topic), format, &piece);

@@ -92,6 +92,7 @@ struct subscription {
     struct session *session;
     uint64_t deadline_ms;
     struct event_id since; /* epoch 0 = none */
+    uint64_t text_epoch;   /* which text the reader has (struct run); 0 = none */
     uint32_t generation;
     uint8_t stage;
     uint8_t from;
@@ -211,8 +212,12 @@ bool join_step(struct subscription *sub, const struct sio_window *window);
 /* A string-form subscription is live at once; its reply waits for the topic to load. True
  * when it was told. */
 bool join_reply_string(struct subscription *sub);
-/* A live native subscription lost its place. */
+/* A live native subscription lost its place. It may be removed: the data is gone. */
 void join_resync(struct subscription *sub, const char *reason);
+/* A live native subscription that has no text yet takes the next one for its own. */
+void join_adopt_text(struct subscription *sub);
+/* The run is not of the text that the live native reader has: it does not go on with it. */
+bool join_is_outdated(const struct subscription *sub);
 /* Parses `since` and `from` of a join; false with the field at fault. */
 bool join_parse(struct subscription *sub, struct slice since, struct slice from,
                 const char **field);

@@ -55,22 +55,32 @@ static uint64_t first_retained(const struct topic *topic)
     return first > topic_base(topic) ? first : topic_base(topic);
 }
 
-/* Where live goes on behind a snapshot: the head, but the terminal event is told whole. */
+/* Where live goes on behind a snapshot: the head, but the run's terminal event is told
+ * whole. */
 static uint64_t after_snapshot(const struct topic *topic)
 {
     uint64_t head = topic_next(topic);
     const struct entry *last = topic_entry(topic, head - 1);
 
-    if (last != NULL && event_type_is_terminal(last->type))
+    if (last != NULL && event_type_is_terminal(last->type) &&
+        head > topic_run(topic)->first_pos)
         return head - 1;
     return head;
 }
 
-static bool has_snapshot(const struct topic *topic)
+/* How many events a snapshot has; 0 = there is none. */
+static unsigned snapshot_pieces(const struct topic *topic)
 {
     const struct run *run = topic_run(topic);
 
-    return !is_opaque_run(topic) && run->reasoning.merged + run->text.merged > 0;
+    if (is_opaque_run(topic))
+        return 0;
+    return (run->reasoning.merged > 0 ? 1U : 0U) + (run->text.merged > 0 ? 1U : 0U);
+}
+
+static bool has_snapshot(const struct topic *topic)
+{
+    return snapshot_pieces(topic) > 0;
 }
 
 static void tell_subscribed(struct subscription *sub, uint64_t replayed)
@@ -93,6 +103,8 @@ static void tell_resync(struct subscription *sub, const char *reason)
     json_quote(&data, topic_name(sub->reader.topic));
     buf_printf(&data, ",\"reason\":\"%s\"}", reason);
     counter_add(sub->session->set->resyncs, 1);
+    /* The reader has nothing now, so the place it asked for is none any more. */
+    sub->since = (struct event_id){0};
     sub->session->ops->resync(sub, buf_view(&data));
     buf_release(&data);
 }
@@ -103,6 +115,7 @@ static void enter(struct subscription *sub)
     struct topic *topic = sub->reader.topic;
 
     sub->generation = topic_generation(topic);
+    sub->text_epoch = topic_run(topic)->text_epoch;
     /* What is told again is no copy. */
     sub->session->last_order = 0;
     if (has_snapshot(topic)) {
@@ -112,12 +125,6 @@ static void enter(struct subscription *sub)
     sub->reader.pos =
         is_opaque_run(topic) ? first_retained(topic) : after_snapshot(topic);
     sub->stage = STAGE_LIVE;
-}
-
-void join_resync(struct subscription *sub, const char *reason)
-{
-    tell_resync(sub, reason);
-    enter(sub);
 }
 
 static void wait_for_unknown(struct subscription *sub)
@@ -137,6 +144,43 @@ static void fail(struct subscription *sub, const char *code, const char *message
     subscription_remove(sub);
 }
 
+static void fail_gone(struct subscription *sub)
+{
+    fail(sub, "GONE", "the task has expired or was erased");
+}
+
+void join_resync(struct subscription *sub, const char *reason)
+{
+    if (topic_was_erased(sub->reader.topic)) {
+        fail_gone(sub);
+        return;
+    }
+    enter(sub);
+    tell_resync(sub, reason);
+}
+
+/* A reader that waited for a task to begin has the text of the first run it reads. */
+void join_adopt_text(struct subscription *sub)
+{
+    const struct topic *topic = sub->reader.topic;
+    const struct run *run = topic_run(topic);
+    const struct entry *next = topic_entry(topic, sub->reader.pos);
+
+    if (sub->text_epoch != 0 || run->epoch == 0)
+        return;
+    sub->text_epoch = run->text_epoch;
+    if (next != NULL && sub->reader.pos < run->first_pos)
+        sub->text_epoch = next->id.epoch;
+}
+
+bool join_is_outdated(const struct subscription *sub)
+{
+    const struct run *run = topic_run(sub->reader.topic);
+
+    return sub->is_native && sub->stage == STAGE_LIVE && run->epoch != 0 &&
+           run->text_epoch != sub->text_epoch;
+}
+
 static void join_at(struct subscription *sub, uint64_t pos)
 {
     uint64_t head = topic_next(sub->reader.topic);
@@ -151,12 +195,10 @@ static void join_at(struct subscription *sub, uint64_t pos)
 static uint64_t owed_after_enter(const struct subscription *sub)
 {
     const struct topic *topic = sub->reader.topic;
-    const struct run *run = topic_run(topic);
 
     if (sub->stage == STAGE_LIVE)
         return topic_next(topic) - sub->reader.pos;
-    return (run->reasoning.merged > 0 ? 1U : 0U) + (run->text.merged > 0 ? 1U : 0U) +
-           (topic_next(topic) - after_snapshot(topic));
+    return snapshot_pieces(topic) + (topic_next(topic) - after_snapshot(topic));
 }
 
 static void join_native(struct subscription *sub)
@@ -166,6 +208,7 @@ static void join_native(struct subscription *sub)
     bool is_known = topic_run(topic)->state != RUN_UNKNOWN;
 
     sub->generation = topic_generation(topic);
+    sub->text_epoch = topic_run(topic)->text_epoch;
     if (pos != 0) {
         join_at(sub, pos);
     } else if (sub->from == FROM_NOW && !sub->has_since) {
@@ -187,12 +230,17 @@ static bool send_snapshot(struct subscription *sub, const struct sio_window *win
     struct snapshot *snapshot;
 
     /* The data went away between telling and sending: there is another snapshot, or none. */
+    if (topic_was_erased(topic)) {
+        fail_gone(sub);
+        return true;
+    }
     if (!has_snapshot(topic)) {
         enter(sub);
         return true;
     }
-    /* One at a time: the one being sent is let go when the sink has drained. */
-    if (session->held != NULL)
+    /* One at a time: the one being sent is let go when the sink has drained. And a polling
+     * answer that has no room for both packets is not the one to put them in. */
+    if (session->held != NULL || window->packets < snapshot_pieces(topic))
         return false;
     snapshot =
         snapshot_take(session->set, topic, subscription_format(sub, window->framing));
@@ -202,6 +250,7 @@ static bool send_snapshot(struct subscription *sub, const struct sio_window *win
         return false;
     }
     sub->generation = topic_generation(topic);
+    sub->text_epoch = topic_run(topic)->text_epoch;
     sub->reader.pos = after_snapshot(topic);
     sub->stage = STAGE_LIVE;
     session->held = snapshot;
@@ -225,7 +274,7 @@ bool join_step(struct subscription *sub, const struct sio_window *window)
     if (topic_phase(topic) != TOPIC_READY)
         return false;
     if (topic_was_erased(topic)) {
-        fail(sub, "GONE", "the task has expired or was erased");
+        fail_gone(sub);
         return true;
     }
     wait_for_unknown(sub);
@@ -262,11 +311,11 @@ bool join_parse(struct subscription *sub, struct slice since, struct slice from,
                 const char **field)
 {
     *field = "since";
-    if (since.len > 0) {
-        if (!event_id_parse(since, &sub->since))
-            return false;
-        sub->has_since = true;
-    }
+    sub->has_since = since.len > 0;
+    /* "-" is what a stream tells as its id while the reader has no place: it stands after
+     * no event, so the reader is told to begin anew. */
+    if (sub->has_since && !slice_is(since, "-") && !event_id_parse(since, &sub->since))
+        return false;
     *field = "from";
     if (from.len == 0 || slice_is(from, "snapshot"))
         sub->from = FROM_SNAPSHOT;

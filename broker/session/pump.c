@@ -25,9 +25,17 @@ struct format subscription_format(const struct subscription *sub, enum framing f
     return (struct format){dialect, framing, session->is_site_nsp};
 }
 
+/* Another text has begun where the reader stands: it is told before it reads on. */
+static bool stands_at_new_text(const struct subscription *sub)
+{
+    return join_is_outdated(sub) &&
+           sub->reader.pos >= topic_run(sub->reader.topic)->first_pos;
+}
+
 static bool is_behind(const struct subscription *sub)
 {
-    return sub->stage == STAGE_LIVE && reader_lag(&sub->reader) == READER_BEHIND;
+    return sub->stage == STAGE_LIVE && reader_lag(&sub->reader) == READER_BEHIND &&
+           !stands_at_new_text(sub);
 }
 
 static void cut_opaque(struct subscription *sub)
@@ -37,29 +45,40 @@ static void cut_opaque(struct subscription *sub)
     sub->session->ops->cut(sub->session, "slow reader");
 }
 
-/* A live reader that lost its place: told (native), or set to what is there (opaque,
- * because the data went away), or cut (opaque, because it was slow). */
+/* A live native reader that lost its place, by its slowness or because the data went. */
 static void handle_lost(struct subscription *sub)
 {
-    struct topic *topic = sub->reader.topic;
-    bool data_went = sub->generation != topic_generation(topic);
+    bool data_went = sub->generation != topic_generation(sub->reader.topic);
 
-    if (sub->is_native) {
-        join_resync(sub, data_went ? "data_lost" : "window_passed");
-        return;
-    }
-    if (!data_went) {
-        cut_opaque(sub);
-        return;
-    }
-    sub->generation = topic_generation(topic);
-    sub->reader.pos = topic_base(topic);
+    join_resync(sub, data_went ? "data_lost" : "window_passed");
 }
 
+/* A string-form reader gets nothing from before it came, nor what was told once. */
+static void skip_what_is_not_live(struct subscription *sub)
+{
+    uint64_t live = topic_live(sub->reader.topic);
+
+    if (sub->reader.pos < live)
+        sub->reader.pos = live;
+}
+
+/* A string-form reader further behind than may be: it can neither be merged nor told. */
 static bool is_over_opaque_bound(const struct subscription *sub)
 {
-    return !sub->is_native &&
-           reader_lag_bytes(&sub->reader) > sub->session->set->options.opaque_lag_bytes;
+    return !sub->is_native && (reader_lag(&sub->reader) == READER_LOST ||
+                               reader_lag_bytes(&sub->reader) >
+                                   sub->session->set->options.opaque_lag_bytes);
+}
+
+static bool settle_string(struct subscription *sub)
+{
+    if (join_reply_string(sub))
+        return true;
+    skip_what_is_not_live(sub);
+    if (!is_over_opaque_bound(sub))
+        return false;
+    cut_opaque(sub);
+    return true;
 }
 
 /* One step of a subscription that cannot simply be sent to: true when it did something. */
@@ -67,14 +86,15 @@ static bool settle_one(struct subscription *sub, const struct sio_window *window
 {
     if (sub->stage != STAGE_LIVE)
         return join_step(sub, window);
-    if (join_reply_string(sub))
-        return true;
+    if (!sub->is_native)
+        return settle_string(sub);
+    join_adopt_text(sub);
     if (reader_lag(&sub->reader) == READER_LOST) {
         handle_lost(sub);
         return true;
     }
-    if (is_over_opaque_bound(sub)) {
-        cut_opaque(sub);
+    if (stands_at_new_text(sub)) {
+        join_resync(sub, "new_run");
         return true;
     }
     return false;
@@ -90,6 +110,22 @@ static bool settle(struct session *session, const struct sio_window *window)
     return false;
 }
 
+/* Who cannot be sent to may still have to go. */
+static void settle_blocked(struct session *session)
+{
+    session->was_blocked = true;
+    LIST_FOR_EACH(node, next, &session->subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (!sub->is_native)
+            skip_what_is_not_live(sub);
+        if (is_over_opaque_bound(sub)) {
+            cut_opaque(sub);
+            return;
+        }
+    }
+}
+
 static bool send_bytes(struct session *session, struct bytes *bytes, unsigned count)
 {
     bool has_room;
@@ -100,6 +136,16 @@ static bool send_bytes(struct session *session, struct bytes *bytes, unsigned co
     return has_room;
 }
 
+/* A burst ends where another text begins. */
+static unsigned entries_to_send(const struct subscription *sub, unsigned most)
+{
+    uint64_t first_pos = topic_run(sub->reader.topic)->first_pos;
+
+    if (join_is_outdated(sub) && first_pos - sub->reader.pos < most)
+        return (unsigned)(first_pos - sub->reader.pos);
+    return most;
+}
+
 /* The common case: one topic is behind, its readers stand at the same place, the bytes are
  * encoded once for all. */
 static bool send_shared(struct subscription *sub, const struct sio_window *window)
@@ -108,7 +154,7 @@ static bool send_shared(struct subscription *sub, const struct sio_window *windo
     struct burst burst = {
         .from = sub->reader.pos,
         .key = format_key(subscription_format(sub, window->framing)),
-        .max_entries = window->packets,
+        .max_entries = entries_to_send(sub, window->packets),
         .about_bytes = window->bytes < SEND_BYTES ? window->bytes : SEND_BYTES,
     };
     struct bytes *bytes = topic_burst(sub->reader.topic, &burst, encode_entry);
@@ -268,7 +314,7 @@ void session_pump(struct session *session)
 
     while (!session->is_dead) {
         if (!session->ops->window(session, &window)) {
-            session->was_blocked = true;
+            settle_blocked(session);
             return;
         }
         if (settle(session, &window))

@@ -102,8 +102,8 @@ static void reader_failed(struct subscription *sub, const char *code,
     struct sio_session *reader = of(sub->session);
     struct buf data;
 
-    if (sub->owes_reply) {
-        acknowledge_error(reader, ack_of(sub->ack), code, message, NULL);
+    if (sub->ack != NULL) {
+        acknowledge_error(reader, slice_of(sub->ack), code, message, NULL);
         return;
     }
     buf_init(&data, TEXT_LIMIT);
@@ -279,6 +279,9 @@ static void subscribe_string(struct sio_session *reader, const struct sio_event 
     if (sub == NULL)
         sub = subscription_add(&reader->session, topic);
     /* From now on, as published; the reply waits until the task's state is known. */
+    if (sub->stage != STAGE_LIVE)
+        sub->reader.pos = topic_next(topic);
+    sub->is_waiting_unknown = false;
     sub->is_native = false;
     sub->stage = STAGE_LIVE;
     free(sub->ack);

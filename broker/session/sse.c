@@ -53,10 +53,10 @@ static void put_place(struct buf *out, const struct subscription *sub)
 
     if (sub->stage != STAGE_LIVE || sub->owes_reply) {
         id = sub->since;
-    } else if (last != NULL) {
-        id = last->id;
     } else if (run->epoch != 0 && sub->reader.pos > run->origin_pos) {
         id.seq = sub->reader.pos - 1 - run->origin_pos;
+    } else if (last != NULL) {
+        id = last->id; /* of an earlier run */
     } else {
         id.epoch = 0;
     }
@@ -78,8 +78,8 @@ static void stream_cursor(struct session *session, struct buf *out)
     }
 }
 
-/* Gives each subscription its part; a cursor that does not fit the tasks is known to nobody
- * and each task is told anew. */
+/* Gives each subscription its part; one that is no id ("-", or of other tasks) is known to
+ * nobody and the task is told anew. */
 static void apply_cursor(struct stream *stream, struct slice cursor)
 {
     size_t at = 0;
@@ -96,8 +96,6 @@ static void apply_cursor(struct stream *stream, struct slice cursor)
         part =
             at < cursor.len ? slice_make(cursor.ptr + at, end - at) : (struct slice){0};
         at = end + 1;
-        if (slice_is(part, "-"))
-            continue;
         sub->has_since = true;
         if (!event_id_parse(part, &sub->since))
             sub->since = (struct event_id){0};
@@ -335,6 +333,7 @@ static void stream_subscribed(struct subscription *sub, struct slice state)
 static void stream_resync(struct subscription *sub, struct slice data)
 {
     struct stream *stream = of(sub->session);
+    struct buf id;
 
     if (stream->is_poll) {
         /* What was collected before belongs to what is replaced now. */
@@ -342,7 +341,15 @@ static void stream_resync(struct subscription *sub, struct slice data)
         stream->poll_resync = "replaced";
         return;
     }
-    note(stream, "resync", slice_of(""), data);
+    buf_init(&id, NOTE_LIMIT);
+    /* The reader has nothing now: a browser that reconnects must not name the id it had,
+     * but "-" until there is another. */
+    if (stream->is_multi)
+        stream_cursor(sub->session, &id);
+    else
+        put_place(&id, sub);
+    note(stream, "resync", buf_view(&id), data);
+    buf_release(&id);
 }
 
 static void stream_failed(struct subscription *sub, const char *code,
