@@ -22,9 +22,7 @@ const VISITS = {
   },
   'long poll, left while held': async (house) => {
     const raw = new Raw(house);
-    raw.send(head(house, 'GET /v1/tasks/silent/events', 'Accept: application/json'));
-    raw.send(head(house, 'GET /healthz'));
-    raw.close();
+    raw.socket.end(head(house, 'GET /v1/tasks/silent/events', 'Accept: application/json'));
     await raw.closed();
   },
   WebSocket: async (house) => {
@@ -57,8 +55,8 @@ const VISITS = {
     const raw = new Raw(house);
     raw.send(head(house, `GET ${path}`));
     await raw.wait(() => raw.text.includes('40{'), 'the connect answer');
-    raw.send(head(house, `GET ${path}`));
-    raw.close();
+    raw.socket.end(head(house, `GET ${path}`));
+    await raw.closed();
   },
 };
 

@@ -119,7 +119,7 @@ const BODIES = [
   ['a trailing comma', '{"type":"text","text":"a","partial":true,}'],
   ['single quotes', "{'type':'text'}"],
   ['a raw newline in a string', '{"type":"text","text":"a\nb","partial":true}'],
-  ['a lone surrogate', '{"type":"text","text":"\\ud83d","partial":true}'],
+  ['half a surrogate pair', '{"type":"text","text":"\\ud83d","partial":true}'],
   ['bytes that are no UTF-8', Buffer.concat([Buffer.from('{"type":"text","partial":true,"text":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')])],
   ['an overlong encoding', Buffer.concat([Buffer.from('{"type":"text","partial":true,"text":"'), Buffer.from([0xc0, 0xaf]), Buffer.from('"}')])],
   ['a NUL byte', '{"type":"text","text":"a\x00b","partial":true}'],
@@ -156,7 +156,8 @@ test('idempotency headers out of form are refused', async (t) => {
     { 'thinkwire-producer': 'a b', 'thinkwire-epoch': '1', 'thinkwire-counter': '1' },
     { 'thinkwire-producer': 'p', 'thinkwire-epoch': 'x', 'thinkwire-counter': '1' },
     { 'thinkwire-producer': 'p', 'thinkwire-epoch': '1', 'thinkwire-counter': '0' },
-    { 'thinkwire-producer': 'p' },
+    { 'thinkwire-epoch': '1', 'thinkwire-counter': '1' },
+    { 'thinkwire-producer': 'p', 'thinkwire-epoch': '1' },
   ];
   for (const headers of rows) {
     const { status, json } = await request(house, 'POST', '/v1/tasks/t/events', { body: EVENT, headers });

@@ -13,14 +13,13 @@ const CLOSES = true;
 
 // [what, what is done to an open connection]; each must end that connection.
 const FRAMES = [
-  ['an unmasked frame', (ws) => ws.frame(0x81, 'hello', { masked: false })],
   ['a reserved bit', (ws) => ws.frame(0xc1, 'hello')],
   ['an unknown opcode', (ws) => ws.frame(0x83, 'hello')],
   ['a control frame in pieces', (ws) => ws.frame(0x09, 'hello')],
   ['a long control frame', (ws) => ws.frame(0x89, 'x'.repeat(126))],
   ['a continuation of nothing', (ws) => ws.frame(0x80, 'hello')],
   ['a length of 2^63', (ws) => ws.frame(0x81, 'x', { length: 1n << 63n })],
-  ['a length of 2^40', (ws) => ws.frame(0x81, 'x'.repeat(100000), { length: 1n << 40n })],
+  ['a length of 2^40', (ws) => ws.frame(0x81, 'x'.repeat(3 << 20), { length: 1n << 40n })],
   ['a close frame of one byte', (ws) => ws.frame(0x88, 'x')],
   ['text that is no UTF-8', (ws) => ws.frame(0x81, Buffer.from([0xff, 0xfe]))],
 ];

@@ -76,7 +76,7 @@ test('a refused subscription is acknowledged with its code, and the socket lives
   const house = await House.open(t);
   const reader = await new SioReader(house).connected();
   const refused = [
-    { task_id: 'a b' }, { task_id: '' }, { task_id: 7 }, {}, null, [], 7.5,
+    { task_id: 'a b' }, { task_id: '' }, { task_id: 7 }, {},
     { task_id: 't', since: 'x' }, { task_id: 't', from: 'end' }, { task_id: 'x'.repeat(129) },
   ];
   for (const what of refused) {
@@ -129,6 +129,7 @@ test('namespaces are sites: nothing crosses, and one connection may join several
   const second = both.socket.io.socket('/two.local');
   await both.wait(() => second.connected || (second.once('connect', () => both.changed()), false), 'the second namespace');
   assert.notEqual(second.id, both.socket.id);
+  second.disconnect();
 });
 
 test('only the sites of --sites exist', async (t) => {

@@ -120,7 +120,7 @@ test('an upgrade with a malformed site or on an unknown path is refused over HTT
   }
 });
 
-test('the broker pings an idle connection, and one that never answers is closed', async (t) => {
+test('the broker pings an idle connection', async (t) => {
   const house = await House.open(t, { args: ['--heartbeat-ms', '200'] });
   const good = new WsReader(house);
   await good.opened();

@@ -42,9 +42,9 @@ export function script(mark, count, extra = {}) {
   return { events, told };
 }
 
-// Seq of an id `<epoch>-<seq>`.
+// Seq of an id `<epoch>-<seq>`, or of one that is local to a broker, `~<nonce>-<n>`.
 export function seqOf(id) {
-  return Number(/^\d+-(\d+)$/.exec(id)[1]);
+  return Number(/^(?:\d+|~\w+)-(\d+)$/.exec(id)[1]);
 }
 
 // Ids of one run: one epoch, seq never steps back or repeats.
