@@ -43,7 +43,7 @@ def lengths(root, paths):
                 yield f"{path}: {count} lines, at most {MAX_LINES}: is it one concept?"
 
 
-# What to call instead. Tests keep to it too.
+# What to call instead.
 BANNED = {
     "strcpy": "a struct buf", "strcat": "a struct buf", "strncpy": "memcpy with a length",
     "strncat": "a struct buf", "sprintf": "snprintf", "vsprintf": "vsnprintf",
@@ -55,6 +55,8 @@ BANNED = {
     "srand": "getrandom", "tmpnam": "mkstemp", "mktemp": "mkstemp", "system": "posix_spawn",
     "popen": "posix_spawn", "signal": "sigaction, except to ignore one",
 }
+# Bounded or reentrant: good enough for a test, which takes apart what it has written itself.
+TESTS_MAY_CALL = {"strncpy", "strncat", "strtok_r", "sscanf"}
 CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
 
 
@@ -66,6 +68,8 @@ def banned_calls(root, paths):
         for number, line in enumerate(bare_c(read(root, path)).splitlines(), 1):
             for name in CALL.findall(line):
                 if name == "signal" and "SIG_IGN" in line:
+                    continue
+                if name in TESTS_MAY_CALL and path.parts[0] == "tests":
                     continue
                 yield f"{path}:{number}: {name}() is banned, use {BANNED[name]}"
 

@@ -112,6 +112,12 @@ class Manners(Tree):
         self.put("b.c", "n = atoi(text);\n")
         self.one(manners.banned_calls, "atoi() is banned")
 
+    def test_tests_may_take_apart_their_own_words(self):
+        self.put("tests/unit/a.c", "strtok_r(a, b, c); strncat(a, b, n);\n")
+        self.none(manners.banned_calls)
+        self.put("broker/base/a.c", "strtok_r(a, b, c);\n")
+        self.one(manners.banned_calls, "broker/base/a.c:3")
+
     def test_global_mutable_state_is_found(self):
         good = ("static const char *const names[] = {0};\nstatic int f(void);\n"
                 "static inline int g(void)\n{\n    int x = 0;\n    return x;\n}\n"
