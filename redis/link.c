@@ -86,13 +86,13 @@ static void wait_backoff(struct link *link)
     timer_start(&link->timer, wait_ms, 0);
 }
 
+/* The caller has entered: a callback may free the link. */
 static void lost(struct link *link, const char *reason)
 {
     bool was_up = link->state == LINK_UP;
 
     if (link->conn == NULL || link->is_freed)
         return;
-    enter(link);
     set_trouble(link, reason);
     conn_close(link->conn);
     link->conn = NULL;
@@ -112,7 +112,6 @@ static void lost(struct link *link, const char *reason)
     }
     if (!link->is_freed)
         waiters_fail(&link->refused);
-    leave(link);
 }
 
 /* ---- up ---- */
@@ -205,7 +204,11 @@ static void on_connected(void *ctx)
 
 static void on_broken(void *ctx, const char *reason)
 {
-    lost(ctx, reason);
+    struct link *link = ctx;
+
+    enter(link);
+    lost(link, reason);
+    leave(link);
 }
 
 /* ---- what comes in ---- */
@@ -255,7 +258,7 @@ static void on_reply(void *ctx, const struct redisReply *raw)
     leave(link);
 }
 
-static const struct conn_owner CONN_OWNER = {
+static const struct conn_owner conn_owner_slots = {
     .on_connected = on_connected,
     .on_reply = on_reply,
     .on_broken = on_broken,
@@ -266,7 +269,7 @@ static const struct conn_owner CONN_OWNER = {
 static void connect_now(struct link *link)
 {
     link->state = LINK_CONNECTING;
-    link->conn = conn_open(link->loop, &link->url, &CONN_OWNER, link);
+    link->conn = conn_open(link->loop, &link->url, &conn_owner_slots, link);
     timer_start(&link->timer, link->options.connect_timeout_ms, 0);
 }
 

@@ -40,10 +40,9 @@ void store_free(struct store *store)
     while (!list_is_empty(&store->calls)) {
         struct call *call = LIST_ENTRY(store->calls.next, struct call, node);
         list_remove(&call->node);
+        assert(call->is_asked); /* its memory goes when the link has told it */
         call->finish(call, NULL);
         call->store = NULL;
-        if (!call->is_asked)
-            call_free(call);
     }
     free(store->prefix);
     free(store);
@@ -324,12 +323,12 @@ void store_index_close(struct store *store, const struct task_key *task, uint64_
 
 void store_index_forget(struct store *store, const struct task_key *task)
 {
-    static const char *const SETS[] = {"open", "recent"};
+    static const char *const sets[] = {"open", "recent"};
     char bytes[MEMBER_SIZE];
 
     for (size_t i = 0; i < 2; i++) {
         struct buf key;
-        struct slice argv[3] = {slice_of("ZREM"), index_key(store, SETS[i], &key),
+        struct slice argv[3] = {slice_of("ZREM"), index_key(store, sets[i], &key),
                                 member_of(task, bytes)};
         store_fire(store, argv, 3);
         buf_release(&key);

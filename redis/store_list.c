@@ -37,7 +37,7 @@ enum field {
     F_ERASED,
     F_COUNT
 };
-static const char *const FIELD_NAMES[F_COUNT] = {
+static const char *const field_names[F_COUNT] = {
     "state",    "epoch",          "seq",   "started_at", "finished_at", "updated_at",
     "lease_ms", "stop_requested", "erased"};
 
@@ -113,7 +113,7 @@ static void ask_item(struct listing *listing, const struct task_key *task)
     call_arg(call, slice_of("HMGET"));
     call_arg_key(call, "run");
     for (size_t i = 0; i < F_COUNT; i++)
-        call_arg(call, slice_of(FIELD_NAMES[i]));
+        call_arg(call, slice_of(field_names[i]));
     listing->waiting++;
     call_command(call);
 }
@@ -169,17 +169,17 @@ static void read_part(struct listing *listing)
     call_command(call);
 }
 
-void store_list(struct store *store, const struct store_listing *wanted, void *ctx)
+void store_list(struct store *store, const struct store_listing *listing, void *ctx)
 {
-    struct listing *listing = mem_new(sizeof(*listing));
+    struct listing *mine = mem_new(sizeof(*mine));
 
-    listing->wanted = *wanted;
-    listing->wanted.site =
-        slice_make(mem_text(wanted->site.len == 0 ? slice_of("") : wanted->site),
-                   wanted->site.len);
-    if (listing->wanted.limit > LIST_MAX)
-        listing->wanted.limit = LIST_MAX;
-    listing->ctx = ctx;
-    listing->store = store;
-    read_part(listing);
+    mine->wanted = *listing;
+    mine->wanted.site =
+        slice_make(mem_text(listing->site.len == 0 ? slice_of("") : listing->site),
+                   listing->site.len);
+    if (mine->wanted.limit > LIST_MAX)
+        mine->wanted.limit = LIST_MAX;
+    mine->ctx = ctx;
+    mine->store = store;
+    read_part(mine);
 }

@@ -23,7 +23,7 @@ enum field {
     F_REASONING = F_TEXT + 4,
     F_COUNT = F_REASONING + 4
 };
-static const char *const FIELD_NAMES[F_COUNT] = {
+static const char *const field_names[F_COUNT] = {
     "state",       "erased",          "epoch",         "seq",
     "started_at",  "text_started_at", "finished_at",   "lease_ms",
     "keeps_text",  "stop_requested",  "producer",      "request",
@@ -154,7 +154,7 @@ static void ask_fields(struct call *call)
     call_arg(call, slice_of("HMGET"));
     call_arg_key(call, "run");
     for (size_t i = 0; i < F_COUNT; i++)
-        call_arg(call, slice_of(FIELD_NAMES[i]));
+        call_arg(call, slice_of(field_names[i]));
 }
 
 void store_look(struct store *store, const struct task_key *task, store_loaded *done,
@@ -261,13 +261,13 @@ void store_range(struct store *store, const struct store_span *span, store_range
 }
 
 void store_entry_at(struct store *store, const struct task_key *task,
-                    struct event_id at, store_ranged *done, void *ctx)
+                    struct event_id id, store_ranged *done, void *ctx)
 {
     struct call *call = range_new(store, task, done, ctx);
-    char id[EVENT_ID_SIZE];
+    char text[EVENT_ID_SIZE];
 
-    (void)event_id_format(at, id);
-    call_arg(call, slice_of(id));
-    call_arg(call, slice_of(id));
+    (void)event_id_format(id, text);
+    call_arg(call, slice_of(text));
+    call_arg(call, slice_of(text));
     call_command(call);
 }

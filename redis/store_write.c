@@ -34,16 +34,16 @@ static enum publish_status status_of(struct slice name)
     static const struct {
         const char *name;
         enum publish_status status;
-    } ALL[] = {{"OK", PUBLISH_OK},
+    } all[] = {{"OK", PUBLISH_OK},
                {"FENCED", PUBLISH_FENCED},
                {"ENDED", PUBLISH_ENDED},
                {"GAP", PUBLISH_GAP},
                {"UNKNOWN_RUN", PUBLISH_UNKNOWN_RUN},
                {"TOO_LARGE", PUBLISH_TOO_LARGE}};
 
-    for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++)
-        if (slice_is(name, ALL[i].name))
-            return ALL[i].status;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (slice_is(name, all[i].name))
+            return all[i].status;
     return PUBLISH_UNAVAILABLE;
 }
 
@@ -197,15 +197,15 @@ static enum store_end_status end_status_of(struct slice name)
     static const struct {
         const char *name;
         enum store_end_status status;
-    } ALL[] = {{"ENDED_NOW", STORE_END_DONE},
+    } all[] = {{"ENDED_NOW", STORE_END_DONE},
                {"ENDED", STORE_END_ALREADY},
                {"HELD", STORE_END_HELD},
                {"STALE", STORE_END_STALE},
                {"UNKNOWN_RUN", STORE_END_UNKNOWN}};
 
-    for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++)
-        if (slice_is(name, ALL[i].name))
-            return ALL[i].status;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (slice_is(name, all[i].name))
+            return all[i].status;
     return STORE_END_UNAVAILABLE;
 }
 
@@ -224,7 +224,7 @@ static void finish_end(struct call *call, const struct reply *reply)
 void store_end(struct store *store, const struct store_ending *ending,
                void (*done)(void *ctx, enum store_end_status status), void *ctx)
 {
-    static const char *const CONDITIONS[] = {
+    static const char *const conditions[] = {
         [STORE_IF_ANY] = "any",       [STORE_IF_LEASE_ABSENT] = "lease-absent",
         [STORE_IF_QUEUED] = "queued", [STORE_IF_STOP_GRACE] = "stop-grace",
         [STORE_IF_IDLE] = "idle",
@@ -234,7 +234,7 @@ void store_end(struct store *store, const struct store_ending *ending,
     call->done = (any_done *)done;
     call->ctx = ctx;
     call_begin(call, &script_end);
-    call_arg(call, slice_of(CONDITIONS[ending->condition]));
+    call_arg(call, slice_of(conditions[ending->condition]));
     call_arg_u64(call, ending->epoch);
     call_arg_u64(call, ending->min_age_ms);
     call_arg(call, slice_of(event_type_name(ending->type)));
@@ -250,15 +250,15 @@ static enum stop_status stop_status_of(struct slice name)
     static const struct {
         const char *name;
         enum stop_status status;
-    } ALL[] = {{"accepted", STOP_ACCEPTED},
+    } all[] = {{"accepted", STOP_ACCEPTED},
                {"no_producer", STOP_NO_PRODUCER},
                {"already_finished", STOP_ALREADY_FINISHED},
                {"unknown_task", STOP_UNKNOWN_TASK},
                {"stale_epoch", STOP_STALE_EPOCH}};
 
-    for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++)
-        if (slice_is(name, ALL[i].name))
-            return ALL[i].status;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (slice_is(name, all[i].name))
+            return all[i].status;
     return STOP_UNAVAILABLE;
 }
 

@@ -125,10 +125,10 @@ void subscriptions_encode(struct subscriptions *subs, struct buf *out)
 
     give_up.argv[0] = slice_of("UNSUBSCRIBE");
     take.argv[0] = slice_of("SUBSCRIBE");
-    while (!list_is_empty(&subs->dirty)) {
-        struct subscription *sub =
-            LIST_ENTRY(subs->dirty.next, struct subscription, dirty);
-        list_remove(&sub->dirty);
+    LIST_FOR_EACH(node, next, &subs->dirty)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, dirty);
+        list_remove(node);
         if (sub->is_wanted)
             batch_add(&take, sub);
         else if (sub->is_sent)

@@ -8,7 +8,7 @@
 
 static void open_hub(struct stage *stage, void **state)
 {
-    static const struct hub_limits LIMITS = {.retain_events = 20000,
+    static const struct hub_limits limits = {.retain_events = 20000,
                                              .retain_bytes = 64 << 20,
                                              .retain_text_bytes = 4 << 20,
                                              .retain_total_bytes = 256 << 20,
@@ -24,7 +24,7 @@ static void open_hub(struct stage *stage, void **state)
     shop_limits(&stage->shop, &stage->shop.limits);
     stage->scene = stage->shop.scene;
     stage->counters = counters_new();
-    stage->hub = hub_new(stage->scene->loop, &LIMITS, stage->counters);
+    stage->hub = hub_new(stage->scene->loop, &limits, stage->counters);
     buf_init(&stage->listed, 1 << 20);
     if (stage->limits.retain_events == 0)
         stage->limits = (struct bus_limits){.retain_events = 20000,

@@ -7,7 +7,7 @@
 
 static void payloads_are_an_id_a_blank_and_json(void **state)
 {
-    static const char *const BAD[] = {"",
+    static const char *const bad[] = {"",
                                       " ",
                                       "1-1",
                                       "x {}",
@@ -27,13 +27,13 @@ static void payloads_are_an_id_a_blank_and_json(void **state)
     assert_int_equal(id.epoch, 17);
     assert_int_equal(id.seq, 3);
     assert_true(slice_is(json, "{\"a\": 1}"));
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
-        assert_false(bus_payload_split(slice_of(BAD[i]), &id, &json));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(bus_payload_split(slice_of(bad[i]), &id, &json));
 }
 
 static void notes_open_or_erase(void **state)
 {
-    static const char *const BAD[] = {"",
+    static const char *const bad[] = {"",
                                       "null",
                                       "[]",
                                       "{}",
@@ -58,13 +58,13 @@ static void notes_open_or_erase(void **state)
     assert_false(note.keeps_text);
     assert_true(bus_note_read(slice_of("{\"type\":\"erased\"}"), &note));
     assert_true(note.is_erased);
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
-        assert_false(bus_note_read(slice_of(BAD[i]), &note));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(bus_note_read(slice_of(bad[i]), &note));
 }
 
 static void entries_must_be_events_without_an_id(void **state)
 {
-    static const char *const BAD[] = {
+    static const char *const bad[] = {
         "",
         "{",
         "null",
@@ -90,8 +90,8 @@ static void entries_must_be_events_without_an_id(void **state)
     assert_true(slice_is(event.text, "a\\n"));
     assert_int_equal(event.timestamp.len, 24);
     assert_int_equal(event.id.seq, 6);
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
-        assert_false(bus_event_read(id, slice_of(BAD[i]), &scratch, &event));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(bus_event_read(id, slice_of(bad[i]), &scratch, &event));
     buf_release(&scratch);
 }
 

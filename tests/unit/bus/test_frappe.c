@@ -1,6 +1,5 @@
 /* test_frappe.c - Frappe's channel: both forms, every room, and all that is malformed. */
 /* SPDX-License-Identifier: MIT */
-#include "base/mem.h"
 #include "tests.h"
 
 #include <stdio.h>
@@ -23,12 +22,12 @@ static struct topic *task(struct stage *stage, const char *site, const char *nam
 }
 
 /* As frappe.as_json writes it: indented, keys sorted, ASCII. */
-static const char V15[] =
+static const char v15[] =
     "{\n \"event\": \"ai_progress\",\n \"message\": {\n  \"partial\": true,\n  "
     "\"task_id\": \"t1\",\n  \"text\": \"Analyzing\\u2026 \\u00e9 \\ud83d\\ude00\",\n  "
     "\"type\": \"reasoning\"\n },\n \"namespace\": \"site1.local\",\n \"room\": "
     "\"task_progress:t1\"\n}";
-static const char V13[] =
+static const char v13[] =
     "{\n \"event\": \"ai_progress\",\n \"message\": {\n  \"task_id\": \"t1\",\n  "
     "\"text\": \"hi\",\n  \"type\": \"text\"\n },\n \"room\": "
     "\"site1.local:task_progress:t1\"\n}";
@@ -40,7 +39,7 @@ static void both_forms_of_a_task_room_lead_to_the_task(void **state)
 
     stage_open_frappe(&stage, state);
     eye_attach(&eye, task(&stage, "site1.local", "t1"));
-    publish(&stage, V15);
+    publish(&stage, v15);
     eye_until_seen(&eye, &stage, 1);
     assert_string_equal(
         buf_text(&eye.last),
@@ -53,7 +52,7 @@ static void both_forms_of_a_task_room_lead_to_the_task(void **state)
     assert_true(slice_is(entry->name, "ai_progress"));
     assert_true(entry->id.is_local);
     assert_int_equal(entry->id.seq, 1);
-    publish(&stage, V13);
+    publish(&stage, v13);
     eye_until_seen(&eye, &stage, 2);
     assert_string_equal(buf_text(&eye.last),
                         "{\"task_id\":\"t1\",\"text\":\"hi\",\"type\":\"text\"}");
@@ -67,7 +66,7 @@ static void a_task_is_remembered_before_anybody_reads_it(void **state)
     struct stage stage;
 
     stage_open_frappe(&stage, state);
-    publish(&stage, V15);
+    publish(&stage, v15);
     while (hub_topic_count(stage.hub) == 0)
         scene_idle(stage.scene, 1);
     assert_non_null(
@@ -81,7 +80,7 @@ struct room_row {
     const char *room;
 };
 
-static const struct room_row ROOMS[] = {
+static const struct room_row rooms[] = {
     {"{\"event\":\"e\",\"message\":1,\"namespace\":\"s\",\"room\":\"user:a@b.c\"}", "s",
      "user:a@b.c"},
     {"{\"room\":\"s:user:a@b.c\",\"message\":1,\"event\":\"e\"}", "s", "user:a@b.c"},
@@ -108,11 +107,11 @@ static void every_other_room_is_free_text_of_its_site(void **state)
     struct stage stage;
 
     stage_open_frappe(&stage, state);
-    for (size_t i = 0; i < sizeof(ROOMS) / sizeof(ROOMS[0]); i++) {
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
         struct eye eye;
-        eye_attach(&eye, room(&stage, ROOMS[i].site, ROOMS[i].room));
+        eye_attach(&eye, room(&stage, rooms[i].site, rooms[i].room));
         scene_until(stage.scene, eye_is_ready, &eye);
-        publish(&stage, ROOMS[i].payload);
+        publish(&stage, rooms[i].payload);
         eye_until_seen(&eye, &stage, 1);
         assert_string_equal(buf_text(&eye.last), "1");
         eye_close(&eye);
@@ -125,14 +124,14 @@ static void a_room_nobody_is_in_is_not_remembered(void **state)
     struct stage stage;
 
     stage_open_frappe(&stage, state);
-    for (size_t i = 0; i < sizeof(ROOMS) / sizeof(ROOMS[0]); i++)
-        publish(&stage, ROOMS[i].payload);
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
+        publish(&stage, rooms[i].payload);
     while (stage_counter(&stage, "frappe_messages_total ") <
-           sizeof(ROOMS) / sizeof(ROOMS[0]))
+           sizeof(rooms) / sizeof(rooms[0]))
         scene_idle(stage.scene, 1);
     assert_int_equal(hub_topic_count(stage.hub), 0);
     assert_int_equal(stage_counter(&stage, "frappe_unheard_total "),
-                     sizeof(ROOMS) / sizeof(ROOMS[0]));
+                     sizeof(rooms) / sizeof(rooms[0]));
     stage_close(&stage);
 }
 
@@ -145,8 +144,8 @@ static void sites_do_not_mix(void **state)
     stage_open_frappe(&stage, state);
     eye_attach(&mine, task(&stage, "site1.local", "t1"));
     eye_attach(&other, task(&stage, "site2.local", "t1"));
-    publish(&stage, V15);
-    publish(&stage, V13);
+    publish(&stage, v15);
+    publish(&stage, v13);
     eye_until_seen(&mine, &stage, 2);
     assert_int_equal(other.seen, 0);
     eye_close(&mine);
@@ -176,7 +175,7 @@ static void a_list_of_rooms_has_one_arrival_number(void **state)
 
 static void messages_of_any_kind_pass_as_they_are(void **state)
 {
-    static const char *const MESSAGES[][2] = {
+    static const char *const messages[][2] = {
         {"\"Failed\"", "\"Failed\""},
         {"[ 1, \"x\" ]", "[1,\"x\"]"},
         {"null", "null"},
@@ -194,19 +193,19 @@ static void messages_of_any_kind_pass_as_they_are(void **state)
 
     stage_open_frappe(&stage, state);
     eye_attach(&eye, task(&stage, "s", "t1"));
-    for (unsigned i = 0; i < sizeof(MESSAGES) / sizeof(MESSAGES[0]); i++) {
+    for (unsigned i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
         (void)snprintf(
             payload, sizeof(payload),
             "{\"event\":\"e\",\"namespace\":\"s\",\"room\":\"task_progress:t1\","
             "\"message\":%s}",
-            MESSAGES[i][0]);
+            messages[i][0]);
         publish(&stage, payload);
         eye_until_seen(&eye, &stage, i + 1);
-        assert_string_equal(buf_text(&eye.last), MESSAGES[i][1]);
+        assert_string_equal(buf_text(&eye.last), messages[i][1]);
     }
     publish(&stage,
             "{\"event\":\"e\",\"namespace\":\"s\",\"room\":\"task_progress:t1\"}");
-    eye_until_seen(&eye, &stage, sizeof(MESSAGES) / sizeof(MESSAGES[0]) + 1);
+    eye_until_seen(&eye, &stage, sizeof(messages) / sizeof(messages[0]) + 1);
     assert_string_equal(buf_text(&eye.last), "null");
     eye_close(&eye);
     stage_close(&stage);
@@ -243,7 +242,7 @@ struct bad_row {
 
 #define ROOM ",\"message\":{},\"namespace\":\"s\",\"room\":\"task_progress:t1\"}"
 
-static const struct bad_row BAD[] = {
+static const struct bad_row bad[] = {
     {"", "json"},
     {"nonsense", "json"},
     {"{\"event\":\"e\"" ROOM "x", "json"},
@@ -285,15 +284,15 @@ static void what_is_malformed_is_skipped_and_counted_by_reason(void **state)
 
     stage_open_frappe(&stage, state);
     eye_attach(&eye, task(&stage, "s", "t1"));
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         (void)snprintf(line, sizeof(line), "frappe_skipped_total{reason=\"%s\"} ",
-                       BAD[i].counter);
+                       bad[i].counter);
         uint64_t before = stage_counter(&stage, line);
-        publish(&stage, BAD[i].payload);
+        publish(&stage, bad[i].payload);
         while (stage_counter(&stage, "frappe_messages_total ") < i + 1)
             scene_idle(stage.scene, 1);
         if (stage_counter(&stage, line) != before + 1)
-            print_error("row %zu: %s\n", i, BAD[i].payload);
+            print_error("row %zu: %s\n", i, bad[i].payload);
         assert_int_equal(stage_counter(&stage, line), before + 1);
     }
     assert_int_equal(eye.seen, 0);
@@ -305,16 +304,17 @@ static void what_is_malformed_is_skipped_and_counted_by_reason(void **state)
 
 static void json_too_deep_is_skipped(void **state)
 {
-    char payload[1024] = "{\"event\":\"e\",\"message\":";
     struct stage stage;
+    struct buf payload;
 
-    for (int i = 0; i < 400; i++)
-        strncat(payload, "[", sizeof(payload) - strlen(payload) - 1);
-    for (int i = 0; i < 400; i++)
-        strncat(payload, "]", sizeof(payload) - strlen(payload) - 1);
-    strncat(payload, "}", sizeof(payload) - strlen(payload) - 1);
+    buf_init(&payload, 4096);
+    buf_puts(&payload, "{\"event\":\"e\",\"message\":");
+    for (int i = 0; i < 800; i++)
+        buf_putc(&payload, i < 400 ? '[' : ']');
+    buf_putc(&payload, '}');
     stage_open_frappe(&stage, state);
-    publish(&stage, payload);
+    publish(&stage, buf_text(&payload));
+    buf_release(&payload);
     while (stage_counter(&stage, "frappe_skipped_total{reason=\"json\"} ") == 0)
         scene_idle(stage.scene, 1);
     stage_close(&stage);
@@ -338,23 +338,24 @@ static void invalid_utf8_is_repaired_and_counted(void **state)
 
 static void a_message_of_megabytes_is_delivered(void **state)
 {
-    static const char HEAD[] = "{\"event\":\"e\",\"namespace\":\"s\",\"room\":"
-                               "\"task_progress:t1\",\"message\":\"";
-    char *payload = mem_new(1600000);
     struct stage stage;
+    struct buf payload;
     struct eye eye;
 
-    memcpy(payload, HEAD, sizeof(HEAD) - 1);
-    memset(payload + sizeof(HEAD) - 1, 'x', 1500000);
-    memcpy(payload + sizeof(HEAD) - 1 + 1500000, "\"}", 2);
+    buf_init(&payload, 2 << 20);
+    buf_puts(&payload, "{\"event\":\"e\",\"namespace\":\"s\",\"room\":"
+                       "\"task_progress:t1\",\"message\":\"");
+    memset(buf_reserve(&payload, 1500000), 'x', 1500000);
+    payload.len += 1500000;
+    buf_puts(&payload, "\"}");
     stage_open_frappe(&stage, state);
     eye_attach(&eye, task(&stage, "s", "t1"));
-    publish(&stage, payload);
+    publish(&stage, buf_text(&payload));
     eye_until_seen(&eye, &stage, 1);
     assert_int_equal(eye.last.len, 1500002);
     eye_close(&eye);
     stage_close(&stage);
-    free(payload);
+    buf_release(&payload);
 }
 
 static void order_is_kept_in_a_burst(void **state)
@@ -397,7 +398,7 @@ static void a_redis_that_goes_away_and_comes_back_is_listened_to_again(void **st
     private_redis_start(&stage.scene->redis);
     while (strcmp(scene_ask(stage.scene, "PUBSUB NUMSUB events"), "events|1") != 0)
         scene_idle(stage.scene, 1);
-    publish(&stage, V15);
+    publish(&stage, v15);
     eye_until_seen(&eye, &stage, 1);
     eye_close(&eye);
     stage_close(&stage);

@@ -259,7 +259,7 @@ static void a_run_whose_opening_was_not_heard_is_loaded(void **state)
     eye_until_seen(&eye, &stage, 1);
     (void)scene_ask(stage.scene, "DEL tw:{s/t1}:log tw:{s/t1}:text");
     (void)scene_ask(stage.scene, "HSET tw:{s/t1}:run epoch %llu seq 0",
-                    (unsigned long long)(epoch + 5));
+                    (unsigned long long)epoch + 5);
     write_silently(&stage, epoch + 5, 1, STATUS);
     live_id(&stage, epoch + 5, 1, STATUS);
     eye_until_lost(&eye, &stage, 1);
@@ -273,7 +273,7 @@ static void a_run_whose_opening_was_not_heard_is_loaded(void **state)
 
 static void bad_live_messages_are_skipped_and_counted(void **state)
 {
-    static const char *const BAD[] = {"",       "nonsense",         "1-1",
+    static const char *const bad[] = {"",       "nonsense",         "1-1",
                                       "x-1 {}", "5-0 {\"type\":7}", "5-0 nonsense"};
     struct stage stage;
     struct eye eye;
@@ -281,8 +281,8 @@ static void bad_live_messages_are_skipped_and_counted(void **state)
     stage_open(&stage, state);
     eye_open(&eye, &stage, "t1");
     uint64_t epoch = shop_run(&stage.shop, "p", 10000);
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
-        live(&stage, BAD[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        live(&stage, bad[i]);
     /* The right id with bad JSON: the true one is in the stream. */
     live_id(&stage, epoch, 1, "{\"type\":");
     live_id(&stage, epoch, 1, "{\"type\":\"status\",\"id\":\"1-1\"}");

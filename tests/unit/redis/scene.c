@@ -120,20 +120,30 @@ static const char *ask(struct scene *scene, const struct slice *argv, size_t arg
     return buf_text(&scene->answer);
 }
 
+bool next_part(struct slice *rest, char mark, struct slice *part)
+{
+    while (rest->len > 0 && rest->ptr[0] == mark)
+        *rest = slice_make(rest->ptr + 1, rest->len - 1);
+    const char *end = rest->len == 0 ? NULL : memchr(rest->ptr, mark, rest->len);
+    *part = slice_make(rest->ptr, end == NULL ? rest->len : (size_t)(end - rest->ptr));
+    *rest = slice_make(rest->ptr + part->len, rest->len - part->len);
+    return part->len > 0;
+}
+
 const char *scene_ask(struct scene *scene, const char *format, ...)
 {
     char text[4096];
     struct slice argv[32];
     size_t argc = 0;
-    char *rest = NULL;
+    struct slice rest;
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    for (char *word = strtok_r(text, " ", &rest); word != NULL && argc < 32;
-         word = strtok_r(NULL, " ", &rest))
-        argv[argc++] = slice_of(word);
+    rest = slice_of(text);
+    while (argc < 32 && next_part(&rest, ' ', &argv[argc]))
+        argc++;
     return ask(scene, argv, argc);
 }
 

@@ -64,4 +64,7 @@ const char *scene_ask(struct scene *scene, const char *format, ...)
 /* The same with arguments that may hold blanks; ends with NULL. */
 const char *scene_ask_words(struct scene *scene, ...) __attribute__((sentinel));
 
+/* The next part of `rest` that is not empty and ends at `mark` or the end. */
+bool next_part(struct slice *rest, char mark, struct slice *part);
+
 #endif

@@ -106,9 +106,9 @@ uint64_t shop_run(struct shop *shop, const char *producer, uint64_t lease_ms)
     return shop->epoch;
 }
 
-static void write_event(struct buf *out, char kind, const char *text)
+static void write_event(struct buf *out, char kind, struct slice text)
 {
-    static const char *const SHORT[][2] = {
+    static const char *const brief[][2] = {
         {"c", "{\"type\":\"completion\",\"text\":\"all\",\"partial\":false"},
         {"e", "{\"type\":\"error\",\"code\":\"X\",\"message\":\"m\""},
         {"x", "{\"type\":\"stopped\",\"length\":0"},
@@ -117,12 +117,12 @@ static void write_event(struct buf *out, char kind, const char *text)
     };
 
     buf_reset(out);
-    for (size_t i = 0; i < sizeof(SHORT) / sizeof(SHORT[0]); i++)
-        if (SHORT[i][0][0] == kind)
-            buf_puts(out, SHORT[i][1]);
+    for (size_t i = 0; i < sizeof(brief) / sizeof(brief[0]); i++)
+        if (brief[i][0][0] == kind)
+            buf_puts(out, brief[i][1]);
     if (kind == 'r' || kind == 't')
-        buf_printf(out, "{\"type\":\"%s\",\"text\":\"%s\",\"partial\":true",
-                   kind == 'r' ? "reasoning" : "text", text);
+        buf_printf(out, "{\"type\":\"%s\",\"text\":\"%.*s\",\"partial\":true",
+                   kind == 'r' ? "reasoning" : "text", (int)text.len, text.ptr);
     buf_puts(out, ",\"task_id\":\"t1\",\"timestamp\":\"2026-11-20T23:00:00.123Z\"}");
 }
 
@@ -131,16 +131,16 @@ static void write_event(struct buf *out, char kind, const char *text)
 static size_t write_events(const char *lines, struct buf texts[MAX_LINES],
                            struct event events[MAX_LINES])
 {
-    char copy[8192];
-    char *rest = NULL;
+    struct slice rest = slice_of(lines);
+    struct slice word;
     size_t n = 0;
 
-    (void)snprintf(copy, sizeof(copy), "%s", lines);
-    for (char *word = strtok_r(copy, " ", &rest); word != NULL && n < MAX_LINES;
-         word = strtok_r(NULL, " ", &rest), n++) {
+    for (; n < MAX_LINES && next_part(&rest, ' ', &word); n++) {
         const char *field = NULL;
+        size_t head = word.len > 2 ? 2 : word.len;
         buf_init(&texts[n], 1 << 16);
-        write_event(&texts[n], word[0], word[1] == ':' ? word + 2 : "");
+        write_event(&texts[n], word.ptr[0],
+                    slice_make(word.ptr + head, word.len - head));
         assert_int_equal(event_check(buf_view(&texts[n]), &events[n], &field),
                          EVENT_OK);
     }

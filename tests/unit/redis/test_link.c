@@ -51,7 +51,7 @@ static void on_down(void *ctx, const char *reason)
     struct witness *w = ctx;
 
     w->downs++;
-    strncpy(w->reason, reason, sizeof(w->reason) - 1);
+    (void)snprintf(w->reason, sizeof(w->reason), "%s", reason);
     if (w->frees_on_down)
         free_link(w);
 }

@@ -214,13 +214,15 @@ static void events_made_by_scripts_pass_the_strict_check(void **state)
     end.code = end.message = "";
     shop_end(&shop, &end);
     shop_range(&shop, (struct event_id){1, 0, false}, 100);
-    char *rest = NULL;
-    char *line = strtok_r((char *)(uintptr_t)buf_text(&shop.bodies), "\n", &rest);
-    for (int i = 0; i < 4; i++, line = strtok_r(NULL, "\n", &rest))
-        assert_int_equal(event_check(slice_of(line), &event, &field), EVENT_OK);
+    struct slice rest = buf_view(&shop.bodies);
+    struct slice line;
+    for (int i = 0; i < 4; i++) {
+        assert_true(next_part(&rest, '\n', &line));
+        assert_int_equal(event_check(line, &event, &field), EVENT_OK);
+    }
     assert_int_equal(event.type, EVENT_STOPPED);
     assert_true(slice_is(event.task_id, "t1"));
-    assert_non_null(strstr(event.json.ptr, "\"length\":3,"));
+    assert_non_null(memmem(event.json.ptr, event.json.len, "\"length\":3,", 11));
     /* The script's calendar is ours. */
     clock_iso(field_number(&shop, "finished_at"), iso);
     assert_memory_equal(event.timestamp.ptr, iso, event.timestamp.len);
@@ -425,7 +427,7 @@ static void erasing_leaves_a_marker_that_ends_its_producer(void **state)
 
 static void all_keys_of_a_task_expire_together(void **state)
 {
-    static const char *const KEYS[] = {"log", "run", "text", "reasoning"};
+    static const char *const keys[] = {"log", "run", "text", "reasoning"};
     struct shop shop;
     char first[64];
 
@@ -438,7 +440,7 @@ static void all_keys_of_a_task_expire_together(void **state)
         (void)snprintf(first, sizeof(first), "%s", shop_field(&shop, "expires_at"));
         for (size_t i = 0; i < 4; i++)
             assert_string_equal(
-                scene_ask(shop.scene, "PEXPIRETIME tw:{s/t1}:%s", KEYS[i]), first);
+                scene_ask(shop.scene, "PEXPIRETIME tw:{s/t1}:%s", keys[i]), first);
         shop_publish(&shop, "p", epoch, 3, "c");
     }
     (void)scene_ask(shop.scene, "PTTL tw:{s/t1}:log");

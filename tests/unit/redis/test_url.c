@@ -16,7 +16,7 @@ struct good_row {
     const char *target;
 };
 
-static const struct good_row GOOD[] = {
+static const struct good_row good[] = {
     {"redis://localhost", "localhost", NULL, NULL, NULL, 6379, 0, "localhost:6379"},
     {"redis://h:1234/", "h", NULL, NULL, NULL, 1234, 0, "h:1234"},
     {"redis://h:1234/7", "h", NULL, NULL, NULL, 1234, 7, "h:1234/7"},
@@ -45,23 +45,23 @@ static void good_addresses_are_taken_apart(void **state)
 
     (void)state;
     buf_init(&error, 1024);
-    for (size_t i = 0; i < sizeof(GOOD) / sizeof(GOOD[0]); i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct redis_url url;
-        assert_true(redis_url_parse(GOOD[i].text, &url, &error));
-        equal_or_null(url.host, GOOD[i].host);
-        equal_or_null(url.path, GOOD[i].path);
-        equal_or_null(url.user, GOOD[i].user);
-        equal_or_null(url.password, GOOD[i].password);
-        equal_or_null(url.target, GOOD[i].target);
-        assert_int_equal(url.port, GOOD[i].port);
-        assert_int_equal(url.db, GOOD[i].db);
+        assert_true(redis_url_parse(good[i].text, &url, &error));
+        equal_or_null(url.host, good[i].host);
+        equal_or_null(url.path, good[i].path);
+        equal_or_null(url.user, good[i].user);
+        equal_or_null(url.password, good[i].password);
+        equal_or_null(url.target, good[i].target);
+        assert_int_equal(url.port, good[i].port);
+        assert_int_equal(url.db, good[i].db);
         redis_url_release(&url);
     }
     assert_int_equal(error.len, 0);
     buf_release(&error);
 }
 
-static const char *const BAD[][2] = {
+static const char *const bad[][2] = {
     {"rediss://h", "stunnel"},
     {"http://h", "redis:// or unix://"},
     {"", "redis:// or unix://"},
@@ -90,12 +90,12 @@ static const char *const BAD[][2] = {
 static void bad_addresses_are_refused_without_repeating_a_password(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct redis_url url;
         struct buf error;
         buf_init(&error, 1024);
-        assert_false(redis_url_parse(BAD[i][0], &url, &error));
-        assert_non_null(strstr(buf_text(&error), BAD[i][1]));
+        assert_false(redis_url_parse(bad[i][0], &url, &error));
+        assert_non_null(strstr(buf_text(&error), bad[i][1]));
         assert_null(strstr(buf_text(&error), "hunter2"));
         assert_null(url.host);
         assert_null(url.password);
