@@ -143,15 +143,23 @@ static bool end_with_error(struct emitter *emitter, const char *code,
     return emitter_fail(emitter, code, slice_of(message));
 }
 
-/* A run that cannot go on without a hole ends here, with what was already numbered. */
+bool emitter_overflow(struct emitter *emitter)
+{
+    if (is_closed(emitter))
+        return refuse(emitter);
+    emitter->stats.has_overflowed = true;
+    outbox_drop_items(&emitter->outbox);
+    return end_with_error(
+        emitter, "EMITTER_OVERFLOW",
+        "The far end was away for longer than the emitter could remember.");
+}
+
+/* A run that cannot go on without a hole ends, with what was already numbered. */
 static void check_bound(struct emitter *emitter)
 {
     size_t bound = emitter->options.max_unsent_bytes + emitter->allowance_bytes;
-    if (emitter->is_finished || outbox_bytes(&emitter->outbox) <= bound)
-        return;
-    outbox_drop_items(&emitter->outbox);
-    end_with_error(emitter, "EMITTER_OVERFLOW",
-                   "The far end was away for longer than the emitter could remember.");
+    if (!emitter->is_finished && outbox_bytes(&emitter->outbox) > bound)
+        emitter_overflow(emitter);
 }
 
 static bool too_much_text(struct emitter *emitter)
@@ -326,6 +334,11 @@ bool emitter_is_settled(const struct emitter *emitter)
 {
     return emitter->phase == PHASE_OVER || (list_is_empty(&emitter->outbox.items) &&
                                             list_is_empty(&emitter->outbox.batches));
+}
+
+bool emitter_is_over(const struct emitter *emitter)
+{
+    return emitter->phase == PHASE_OVER;
 }
 
 uint64_t emitter_epoch(const struct emitter *emitter)

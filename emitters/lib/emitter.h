@@ -64,6 +64,7 @@ struct emitter_stats {
     uint64_t refused;   /* calls after the end, or malformed events */
     uint64_t restarts; /* HTTP: the run's epoch changed under us (a broker restarted) */
     size_t unsent_bytes; /* now: pending or not acknowledged */
+    bool has_overflowed; /* the run has ended with EMITTER_OVERFLOW */
 };
 
 /* Opens the run at once. All of `options` is copied; `sink` is borrowed. */
@@ -87,9 +88,14 @@ bool emitter_complete(struct emitter *emitter);
 bool emitter_fail(struct emitter *emitter, const char *code, struct slice message);
 /* Carries the length of the text so far. */
 bool emitter_stopped(struct emitter *emitter);
+/* Something could not even be handed in: drops what is not numbered yet and ends the run
+ * with EMITTER_OVERFLOW. */
+bool emitter_overflow(struct emitter *emitter);
 
 /* Everything is acknowledged, or the run has ended. */
 bool emitter_is_settled(const struct emitter *emitter);
+/* on_ended was told, or is about to be. */
+bool emitter_is_over(const struct emitter *emitter);
 /* 0 until the run is open; over HTTP until the first answer. */
 uint64_t emitter_epoch(const struct emitter *emitter);
 const struct emitter_stats *emitter_stats(const struct emitter *emitter);
