@@ -52,6 +52,16 @@ static void visit_topic(struct topic *topic)
     }
 }
 
+static void trim_visited(struct hub *hub)
+{
+    while (!list_is_empty(&hub->visited)) {
+        struct topic *topic = LIST_ENTRY(hub->visited.next, struct topic, visited);
+        list_remove(&topic->visited);
+        topic_trim(topic);
+        charge(hub, topic, topic_bytes(topic));
+    }
+}
+
 static void visit_run(struct turn_task *task)
 {
     struct hub *hub = LIST_ENTRY(task, struct hub, visit);
@@ -59,11 +69,14 @@ static void visit_run(struct turn_task *task)
     while (!list_is_empty(&hub->dirty)) {
         struct topic *topic = LIST_ENTRY(hub->dirty.next, struct topic, dirty);
         list_remove(&topic->dirty);
+        list_remove(&topic->visited);
+        list_push_back(&hub->visited, &topic->visited);
         visit_topic(topic);
     }
     if (hub->after_visit != NULL)
         hub->after_visit(hub->after_ctx);
     burst_forget_all(hub);
+    trim_visited(hub);
 }
 
 /* ---- watching ---- */
@@ -91,6 +104,7 @@ static void drop_topic(struct hub *hub, struct topic *topic)
     burst_forget(hub, topic);
     map_remove(hub->topics, slice_make(topic->key, topic->key_len));
     list_remove(&topic->dirty);
+    list_remove(&topic->visited);
     list_remove(&topic->by_age);
     charge(hub, topic, 0);
     topic_free(topic);
@@ -263,6 +277,7 @@ struct hub *hub_new(struct loop *loop, const struct hub_limits *limits,
     hub->limits = *limits;
     hub->topics = map_new();
     list_init(&hub->dirty);
+    list_init(&hub->visited);
     list_init(&hub->by_age);
     turn_task_init(&hub->visit, visit_run);
     timer_init(&hub->sweep, loop, sweep_fire);

@@ -22,8 +22,9 @@ struct topic {
     size_t charged_bytes;    /* what the hub's total counts for this topic */
     struct list readers;
     size_t reader_count;
-    struct list dirty;  /* in hub->dirty while readers wait to be visited */
-    struct list by_age; /* in hub->by_age: least recently touched first */
+    struct list dirty;   /* in hub->dirty while readers wait to be visited */
+    struct list visited; /* in hub->visited: to be cut to size at the end of the turn */
+    struct list by_age;  /* in hub->by_age: least recently touched first */
     uint64_t touched_ms;
     struct run run;
     uint64_t live_pos; /* see topic_live() */
@@ -44,6 +45,7 @@ struct hub {
     struct hub_limits limits;
     struct map *topics;
     struct list dirty;
+    struct list visited;
     struct list by_age;
     struct turn_task visit;
     struct timer sweep;
@@ -71,6 +73,8 @@ struct hub {
 struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
                         size_t site_len);
 void topic_free(struct topic *topic);
+/* Cuts the window to its bounds. */
+void topic_trim(struct topic *topic);
 /* Drops the oldest entry; the window must not be empty. */
 void topic_drop_oldest(struct topic *topic);
 /* The task is past its retention: as topic_erase(), but readers that have read all of it

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #define RING_START 8
+/* How far past its bounds a window may grow within one turn. */
+#define BURST_FACTOR 4
 /* Far above zero: the position of an event that was gone before the topic was loaded is
  * still a positive number. Below 2^53, where nobody will get to. */
 #define FIRST_POS (UINT64_C(1) << 48)
@@ -82,10 +84,25 @@ static struct entry *entry_new(const struct topic_event *event)
     return entry;
 }
 
-static void window_push(struct topic *topic, struct entry *entry)
+static bool exceeds(const struct topic *topic, size_t times)
 {
     const struct hub_limits *limits = &topic->hub->limits;
 
+    return topic->next_pos - topic->base_pos > times * limits->retain_events ||
+           topic->window_bytes > times * limits->retain_bytes;
+}
+
+/* The newest entry always stays: it is what the bounds are for. */
+void topic_trim(struct topic *topic)
+{
+    while (topic->next_pos - topic->base_pos > 1 && exceeds(topic, 1)) {
+        topic_drop_oldest(topic);
+        counter_add(topic->hub->evicted, 1);
+    }
+}
+
+static void window_push(struct topic *topic, struct entry *entry)
+{
     if (topic->next_pos - topic->base_pos == topic->cap)
         ring_grow(topic);
     if (entry->order == 0)
@@ -95,13 +112,10 @@ static void window_push(struct topic *topic, struct entry *entry)
     topic->ring[topic->next_pos & (topic->cap - 1)] = entry;
     topic->next_pos++;
     topic->window_bytes += entry_cost(entry);
-    /* The newest entry always stays: it is what the bounds are for. */
-    while (topic->next_pos - topic->base_pos > 1 &&
-           (topic->next_pos - topic->base_pos > limits->retain_events ||
-            topic->window_bytes > limits->retain_bytes)) {
-        topic_drop_oldest(topic);
-        counter_add(topic->hub->evicted, 1);
-    }
+    /* Readers see what one turn brought before it is cut to size: nobody is called slow for
+     * a burst that was never offered. Within reason. */
+    if (topic->reader_count == 0 || exceeds(topic, BURST_FACTOR))
+        topic_trim(topic);
 }
 
 /* ---- the run ---- */
@@ -368,6 +382,7 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
     list_init(&topic->readers);
     list_init(&topic->dirty);
     list_init(&topic->by_age);
+    list_init(&topic->visited);
     accumulated_init(&topic->run.reasoning, topic);
     accumulated_init(&topic->run.text, topic);
     return topic;

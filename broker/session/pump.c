@@ -65,9 +65,16 @@ static void skip_what_is_not_live(struct subscription *sub)
 /* A string-form reader further behind than may be: it can neither be merged nor told. */
 static bool is_over_opaque_bound(const struct subscription *sub)
 {
-    return !sub->is_native && (reader_lag(&sub->reader) == READER_LOST ||
-                               reader_lag_bytes(&sub->reader) >
-                                   sub->session->set->options.opaque_lag_bytes);
+    const struct entry *next = topic_entry(sub->reader.topic, sub->reader.pos);
+
+    if (sub->is_native)
+        return false;
+    if (next == NULL)
+        return reader_lag(&sub->reader) == READER_LOST;
+    /* The next one counts for nothing: however long it is, it has to be sent first. */
+    return sub->session->was_blocked &&
+           reader_lag_bytes(&sub->reader) - next->body.len >
+               sub->session->set->options.opaque_lag_bytes;
 }
 
 static bool settle_string(struct subscription *sub)
