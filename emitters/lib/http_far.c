@@ -28,6 +28,7 @@ void http_far_init(struct http_far *far, struct http_client *client,
         mem_array(options->header_count + OWN_HEADERS, sizeof(*far->headers));
     for (size_t i = 0; i < options->header_count; i++)
         far->headers[i] = mem_text(slice_of(options->headers[i]));
+    far->trouble = options->trouble;
     far->timeout_ms = options->timeout_ms;
     if (far->timeout_ms == 0)
         far->timeout_ms = TIMEOUT_DEFAULT_MS;
@@ -133,6 +134,18 @@ void http_far_get(struct http_far *far, const struct task_key *task,
 }
 
 /* ---- reading ---- */
+
+void http_far_note(struct http_far *far, const struct http_client_result *http)
+{
+    far->call = NULL;
+    if (far->trouble == NULL || http->outcome == HTTP_CLIENT_CANCELLED)
+        return;
+    far->trouble[0] = 0;
+    if (http->outcome != HTTP_CLIENT_OK)
+        snprintf(far->trouble, SINK_TROUBLE_SIZE, "%s", http->detail);
+    else if (http->status >= 400 && http->status != 404)
+        snprintf(far->trouble, SINK_TROUBLE_SIZE, "HTTP status %u", http->status);
+}
 
 bool http_far_read_id(struct slice body, const char *name, struct event_id *id)
 {

@@ -14,6 +14,7 @@ struct http_far {
     char **headers;
     size_t header_count;
     uint64_t timeout_ms;
+    char *trouble; /* or NULL */
 };
 
 typedef void http_far_done(void *ctx, const struct http_client_result *result);
@@ -36,6 +37,8 @@ enum post_outcome {
     POST_NOT_WRITTEN, /* surely nothing was written */
     POST_UNKNOWN      /* the answer is missing */
 };
+/* Notes what is wrong with the far end; for every answer. */
+void http_far_note(struct http_far *far, const struct http_client_result *http);
 /* Reads the answer to a POST. */
 enum post_outcome http_far_judge(const struct http_client_result *http,
                                  struct publish_result *result);

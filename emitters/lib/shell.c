@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -111,6 +112,33 @@ static void on_ended(void *ctx, enum publish_status status)
 
 /* ---- taking commands ---- */
 
+static struct emitter_sink *http_sink(struct thinkwire_run *run)
+{
+    struct thinkwire *thinkwire = run->thinkwire;
+    const char *const headers[] = {thinkwire->authorization};
+    struct sink_http_options http = {
+        .base_url = thinkwire->base_url,
+        .unix_socket = thinkwire->unix_socket,
+        .headers = headers,
+        .header_count = thinkwire->authorization != NULL ? 1 : 0,
+        .trouble = thinkwire->last_trouble,
+    };
+    if (run->is_guest)
+        return sink_http_joining_new(thinkwire->loop, thinkwire->http, &http);
+    return sink_http_new(thinkwire->loop, thinkwire->http, &http);
+}
+
+/* Owners share the sink of a Redis; everybody else has one of his own. */
+static struct emitter_sink *sink_for(struct thinkwire_run *run)
+{
+    struct thinkwire *thinkwire = run->thinkwire;
+    if (thinkwire->is_http)
+        run->own_sink = http_sink(run);
+    else if (run->is_guest)
+        run->own_sink = sink_joining_new(thinkwire->loop, thinkwire->store);
+    return run->own_sink != NULL ? run->own_sink : thinkwire->sink;
+}
+
 static void open_run(struct thinkwire_run *run)
 {
     struct thinkwire *thinkwire = run->thinkwire;
@@ -121,19 +149,7 @@ static void open_run(struct thinkwire_run *run)
     options.on_settled = on_settled;
     options.on_stop = on_stop;
     options.ctx = run;
-    if (thinkwire->is_http) {
-        const char *const headers[] = {thinkwire->authorization};
-        struct sink_http_options http = {
-            .base_url = thinkwire->base_url,
-            .unix_socket = thinkwire->unix_socket,
-            .headers = headers,
-            .header_count = thinkwire->authorization != NULL ? 1 : 0,
-        };
-        run->own_sink = sink_http_new(thinkwire->loop, thinkwire->http, &http);
-    }
-    run->emitter =
-        emitter_new(thinkwire->loop,
-                    run->own_sink != NULL ? run->own_sink : thinkwire->sink, &options);
+    run->emitter = emitter_new(thinkwire->loop, sink_for(run), &options);
     list_push_back(&thinkwire->runs, &run->node);
 }
 
@@ -160,6 +176,8 @@ static void take(struct command *command)
     run->handed++;
     switch (command->kind) {
     case COMMAND_OPEN:
+    case COMMAND_JOIN:
+        run->is_guest = command->kind == COMMAND_JOIN;
         open_run(run);
         break;
     case COMMAND_REASONING:
@@ -208,6 +226,17 @@ static void start_leaving(struct thinkwire *thinkwire, uint64_t timeout_ms)
     timer_start(&thinkwire->deadline, timeout_ms, 0);
 }
 
+/* The mutex is held. */
+static void tell_trouble(struct thinkwire *thinkwire)
+{
+    const char *words = thinkwire->last_trouble;
+    if (thinkwire->link != NULL)
+        words = link_trouble(thinkwire->link);
+    thinkwire->wants_trouble = false;
+    snprintf(thinkwire->trouble, sizeof(thinkwire->trouble), "%s",
+             words != NULL ? words : "");
+}
+
 static void on_woken(void *ctx)
 {
     struct thinkwire *thinkwire = ctx;
@@ -216,6 +245,8 @@ static void on_woken(void *ctx)
     pthread_mutex_lock(&thinkwire->mutex);
     list_splice(&batch, &thinkwire->queue);
     thinkwire->queue_bytes = 0;
+    if (thinkwire->wants_trouble)
+        tell_trouble(thinkwire);
     bool wants_end = thinkwire->wants_end;
     uint64_t timeout_ms = thinkwire->end_timeout_ms;
     pthread_cond_broadcast(&thinkwire->changed);

@@ -22,6 +22,7 @@
 
 enum command_kind {
     COMMAND_OPEN,
+    COMMAND_JOIN,
     COMMAND_REASONING,
     COMMAND_TEXT,
     COMMAND_EVENT, /* a whole, checked event */
@@ -42,10 +43,11 @@ struct command {
 struct thinkwire_run {
     struct list node; /* in thinkwire->runs; the loop's */
     struct thinkwire *thinkwire;
+    bool is_guest;
     char *site;
     char *task_id;
     struct emitter *emitter;       /* the loop's */
-    struct emitter_sink *own_sink; /* HTTP: one per run; the loop's */
+    struct emitter_sink *own_sink; /* HTTP and guests: one per run; the loop's */
     uint64_t handed;               /* commands given to the emitter; the loop's */
     bool is_closed;                /* the loop's */
     /* under the mutex: */
@@ -75,6 +77,7 @@ struct thinkwire {
     struct link *link; /* Redis */
     struct store *store;
     struct emitter_sink *sink;
+    char last_trouble[160];   /* HTTP: of the last request; the loop's */
     struct http_client *http; /* HTTP */
     struct list runs;         /* the loop's */
     struct timer deadline;    /* of disconnecting */
@@ -87,6 +90,8 @@ struct thinkwire {
     size_t run_count;
     bool wants_end;
     uint64_t end_timeout_ms;
+    bool wants_trouble;
+    char trouble[160];
     bool has_exited;   /* the thread touches nothing any more */
     bool is_abandoned; /* nobody waits for the thread: it frees the rest */
     bool has_lost;     /* something was unsent at the end */

@@ -43,7 +43,11 @@ struct sink_http_options {
     const char *const *headers; /* more of them: "Authorization: Bearer ..." */
     size_t header_count;
     uint64_t timeout_ms; /* of one request; 0 = 15 s */
+    /* What was wrong with the last request, "" when nothing; or NULL. Room for
+     * SINK_TROUBLE_SIZE bytes that live as long as the sink. */
+    char *trouble;
 };
+#define SINK_TROUBLE_SIZE     160
 #define SINK_HTTP_BATCH_BYTES (256U << 10)
 /*
  * As owner of a run without a lease (HTTP has none), idempotent by producer, epoch and

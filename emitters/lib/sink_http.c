@@ -52,7 +52,7 @@ static void on_published(void *ctx, const struct http_client_result *answer)
     struct sink_http *http = ctx;
     struct publish_result result = {.status = PUBLISH_UNAVAILABLE};
     store_published *published = http->published;
-    http->far.call = NULL;
+    http_far_note(&http->far, answer);
     http->published = NULL;
     if (http_far_judge(answer, &result) != POST_ANSWERED)
         result.status = PUBLISH_UNAVAILABLE;
@@ -117,7 +117,7 @@ static void on_posted(void *ctx, const struct http_client_result *http)
 {
     struct sink_http_joining *sink = ctx;
     struct publish_result result = {.status = PUBLISH_UNAVAILABLE};
-    sink->far.call = NULL;
+    http_far_note(&sink->far, http);
     enum post_outcome outcome = http_far_judge(http, &result);
     joining_posted(&sink->joining, outcome, &result);
 }
@@ -148,7 +148,7 @@ static void on_looked(void *ctx, const struct http_client_result *http)
     struct sink_http_joining *sink = ctx;
     struct joining *joining = &sink->joining;
     bool is_answer = http->outcome == HTTP_CLIENT_OK;
-    sink->far.call = NULL;
+    http_far_note(&sink->far, http);
     if (is_answer && http->status == 200)
         take_look(joining, http->body);
     else if (is_answer && (http->status == 404 || http->status == 410))

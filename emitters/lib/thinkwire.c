@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "emitters/lib/shell.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -111,8 +112,8 @@ static enum thinkwire_status invalid(struct thinkwire_run *run)
 
 /* ---- runs ---- */
 
-struct thinkwire_run *thinkwire_open(struct thinkwire *thinkwire, const char *site,
-                                     const char *task_id)
+static struct thinkwire_run *begin(struct thinkwire *thinkwire, const char *site,
+                                   const char *task_id, enum command_kind how)
 {
     struct slice site_name = slice_of(site);
     struct slice task_name = slice_of(task_id);
@@ -128,13 +129,25 @@ struct thinkwire_run *thinkwire_open(struct thinkwire *thinkwire, const char *si
     bool has_room = thinkwire->run_count < SHELL_MAX_RUNS;
     if (has_room) {
         thinkwire->run_count++;
-        push(thinkwire, command_new(COMMAND_OPEN, run, slice_make(NULL, 0)));
+        push(thinkwire, command_new(how, run, slice_make(NULL, 0)));
     }
     pthread_mutex_unlock(&thinkwire->mutex);
     if (has_room)
         return run;
     shell_free_run(run);
     return NULL;
+}
+
+struct thinkwire_run *thinkwire_open(struct thinkwire *thinkwire, const char *site,
+                                     const char *task_id)
+{
+    return begin(thinkwire, site, task_id, COMMAND_OPEN);
+}
+
+struct thinkwire_run *thinkwire_join(struct thinkwire *thinkwire, const char *site,
+                                     const char *task_id)
+{
+    return begin(thinkwire, site, task_id, COMMAND_JOIN);
 }
 
 enum thinkwire_status thinkwire_reasoning(struct thinkwire_run *run, const char *delta,
@@ -297,6 +310,26 @@ void thinkwire_read_counters(struct thinkwire_run *run,
         .unsent_bytes = run->stats.unsent_bytes,
     };
     pthread_mutex_unlock(&thinkwire->mutex);
+}
+
+int thinkwire_trouble(struct thinkwire *thinkwire, char *words, size_t size)
+{
+    if (words != NULL && size > 0)
+        words[0] = 0;
+    if (is_foreign(thinkwire))
+        return 0;
+    uint64_t deadline = clock_mono_ms() + 200;
+    pthread_mutex_lock(&thinkwire->mutex);
+    thinkwire->wants_trouble = true;
+    wake_send(thinkwire->wake);
+    while (thinkwire->wants_trouble)
+        if (!shell_wait(thinkwire, deadline))
+            break;
+    int has_trouble = thinkwire->trouble[0] != 0;
+    if (words != NULL && size > 0)
+        snprintf(words, size, "%s", thinkwire->trouble);
+    pthread_mutex_unlock(&thinkwire->mutex);
+    return has_trouble;
 }
 
 /* ---- leaving ---- */

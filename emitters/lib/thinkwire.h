@@ -99,6 +99,12 @@ enum thinkwire_status thinkwire_disconnect(struct thinkwire *thinkwire,
 struct thinkwire_run *thinkwire_open(struct thinkwire *thinkwire, const char *site,
                                      const char *task_id);
 
+/* As a guest: joins the run that is open, or opens one, without a lease. For single events
+ * from several processes; `--abandon-ms` of the broker ends such a run if nobody does. A
+ * run with an owner (thinkwire_open) answers THINKWIRE_FENCED. */
+struct thinkwire_run *thinkwire_join(struct thinkwire *thinkwire, const char *site,
+                                     const char *task_id);
+
 /* Deltas: text to append, UTF-8. It may be cut anywhere, also inside a character. */
 enum thinkwire_status thinkwire_reasoning(struct thinkwire_run *run, const char *delta,
                                           size_t len);
@@ -139,6 +145,10 @@ struct thinkwire_counters {
 };
 void thinkwire_read_counters(struct thinkwire_run *run,
                              struct thinkwire_counters *counters);
+
+/* Why the far end cannot be reached, in words; "" when it can. True when there is trouble.
+ * Waits at most 200 ms for the library's thread. */
+int thinkwire_trouble(struct thinkwire *thinkwire, char *words, size_t size);
 
 /* "0.1.0" */
 const char *thinkwire_version(void);

@@ -303,6 +303,54 @@ static void a_newer_run_fences_and_a_stop_is_heard(void **state)
     assert_string_equal(field(scene, "t", "state"), "stopped");
 }
 
+static void guests_join_one_run_and_an_owners_run_is_closed_to_them(void **state)
+{
+    struct scene *scene = *state;
+    struct thinkwire *tw = connect_to(scene);
+    struct thinkwire_run *one = thinkwire_join(tw, NULL, "t");
+    assert_int_equal(text(one, "one "), THINKWIRE_OK);
+    assert_int_equal(thinkwire_close(one, 5000), THINKWIRE_OK);
+    struct thinkwire_run *two = thinkwire_join(tw, NULL, "t");
+    assert_int_equal(text(two, "two"), THINKWIRE_OK);
+    assert_int_equal(thinkwire_close(two, 5000), THINKWIRE_OK);
+    assert_string_equal(stored(scene, "t", "text"), "one two");
+    struct thinkwire_run *owner = thinkwire_open(tw, NULL, "t");
+    assert_int_equal(thinkwire_flush(owner, 5000), THINKWIRE_OK);
+    assert_int_equal(text(owner, "mine"), THINKWIRE_OK);
+    assert_int_equal(thinkwire_flush(owner, 5000), THINKWIRE_OK);
+    struct thinkwire_run *guest = thinkwire_join(tw, NULL, "t");
+    assert_int_equal(text(guest, "x"), THINKWIRE_OK);
+    assert_int_equal(thinkwire_close(guest, 5000), THINKWIRE_FENCED);
+    assert_int_equal(thinkwire_close(owner, 5000), THINKWIRE_OK);
+    assert_int_equal(thinkwire_disconnect(tw, 5000), THINKWIRE_OK);
+}
+
+static void trouble_is_told_in_words_and_goes_when_it_is_over(void **state)
+{
+    struct scene *scene = *state;
+    char words[160] = "x";
+    take_redis_away(scene);
+    struct thinkwire *tw = connect_to(scene);
+    uint64_t deadline = clock_mono_ms() + 5000;
+    while (strstr(words, "efused") == NULL) {
+        assert_true(clock_mono_ms() < deadline);
+        (void)thinkwire_trouble(tw, words, sizeof(words));
+    }
+    private_redis_start(&scene->redis);
+    deadline = clock_mono_ms() + 5000;
+    while (thinkwire_trouble(tw, NULL, 0) != 0)
+        assert_true(clock_mono_ms() < deadline);
+    thinkwire_disconnect(tw, 1000);
+    tw = thinkwire_connect("http://127.0.0.1:1/", NULL, NULL, 0);
+    struct thinkwire_run *run = thinkwire_open(tw, NULL, "t");
+    assert_int_equal(text(run, "x"), THINKWIRE_OK);
+    deadline = clock_mono_ms() + 5000;
+    while (thinkwire_trouble(tw, words, sizeof(words)) == 0)
+        assert_true(clock_mono_ms() < deadline);
+    assert_true(strlen(words) > 0);
+    assert_int_equal(thinkwire_disconnect(tw, 0), THINKWIRE_TIMEOUT);
+}
+
 static void nothing_is_left_after_many_connections(void **state)
 {
     struct scene *scene = *state;
@@ -347,6 +395,10 @@ int main(void)
                                scene_clean),
         cmocka_unit_test_setup(threads_do_not_mix_their_runs, scene_clean),
         cmocka_unit_test_setup(a_newer_run_fences_and_a_stop_is_heard, scene_clean),
+        cmocka_unit_test_setup(guests_join_one_run_and_an_owners_run_is_closed_to_them,
+                               scene_clean),
+        cmocka_unit_test_setup(trouble_is_told_in_words_and_goes_when_it_is_over,
+                               scene_clean),
         cmocka_unit_test_setup(nothing_is_left_after_many_connections, scene_clean),
         cmocka_unit_test(every_status_has_its_own_words),
     };
