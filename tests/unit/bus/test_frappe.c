@@ -1,5 +1,6 @@
 /* test_frappe.c - Frappe's channel: both forms, every room, and all that is malformed. */
 /* SPDX-License-Identifier: MIT */
+#include "codec/json.h"
 #include "tests.h"
 
 #include <stdio.h>
@@ -376,7 +377,9 @@ static void order_is_kept_in_a_burst(void **state)
     assert_string_equal(buf_text(&eye.last), "3000");
     for (uint64_t i = 1; i <= 3000; i++) {
         const struct entry *entry = topic_entry(eye.topic, eye.reader.pos - 3001 + i);
-        assert_int_equal(strtoull(entry->body.ptr, NULL, 10), i);
+        uint64_t number = 0;
+        assert_true(json_u64(entry->body, &number));
+        assert_int_equal(number, i);
     }
     /* All that a read brought was taken in before the reader was visited. */
     assert_true(eye.woken < 300);
