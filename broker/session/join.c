@@ -302,7 +302,7 @@ void join_timeout(struct subscription *sub)
     }
     if (sub->is_waiting_unknown)
         fail(sub, "UNKNOWN_TASK", "nobody has published for this task");
-    else if (sub->owes_reply)
+    else if (sub->owes_reply && topic_phase(sub->reader.topic) != TOPIC_READY)
         fail(sub, "UNAVAILABLE", "the event store cannot be reached at the moment");
     session_mark(session);
 }

@@ -446,6 +446,12 @@ void client_join_string(struct client *c, const char *task)
     client_say(c, text);
 }
 
+static void find_stream(struct client *c)
+{
+    if (c->kind == KIND_SSE && c->pipe == NULL && c->x != NULL)
+        c->pipe = c->x->pipe;
+}
+
 void client_read(struct client *c)
 {
     settle(c->bench);
@@ -454,8 +460,7 @@ void client_read(struct client *c)
             ;
         return;
     }
-    if (c->kind == KIND_SSE && c->pipe == NULL && c->x != NULL)
-        c->pipe = c->x->pipe;
+    find_stream(c);
     if (c->pipe == NULL)
         return;
     pipe_read(c->pipe, &c->in);
@@ -467,6 +472,7 @@ void client_read(struct client *c)
 
 void client_cut(struct client *c)
 {
+    find_stream(c);
     if (c->pipe != NULL && !c->pipe->is_gone)
         pipe_hang_up(c->pipe, "transport close");
     else if (c->x != NULL && !c->x->is_answered && !c->x->is_gone)
@@ -502,4 +508,21 @@ void has_all(struct client *c, const char *name)
     client_read(c);
     is_same(&tale->reasoning, &run->reasoning);
     is_same(&tale->text, &run->text);
+}
+
+struct client *reader(struct bench *b, enum kind kind)
+{
+    struct client *c = client_new(b, kind);
+
+    client_connect(c);
+    return c;
+}
+
+void for_all(void **state, void (*test)(struct bench *b, enum kind kind))
+{
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        with_bench(state);
+        test(*state, (enum kind)kind);
+        without(state);
+    }
 }

@@ -6,5 +6,13 @@ int main(void)
 {
     int failures = test_join();
 
+    failures += test_resume();
+    failures += test_runs();
+    failures += test_slow();
+    failures += test_ws();
+    failures += test_sse();
+    failures += test_sio();
+    failures += test_snapshot();
+    failures += test_life();
     return failures;
 }

@@ -171,6 +171,12 @@ struct tale *client_tale(struct client *c, const char *task);
 /* Reads; then the client's text and reasoning are what the topic has accumulated. */
 void has_all(struct client *c, const char *task);
 
+/* A connected client. */
+struct client *reader(struct bench *b, enum kind kind);
+/* Runs a test for each kind of native client, on a bench of its own. */
+void for_all(void **state, void (*test)(struct bench *b, enum kind kind));
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, with_bench, without)
+
 /* ---- groups ---- */
 int test_join(void);
 int test_resume(void);

@@ -2,24 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
-static struct client *reader(struct bench *b, enum kind kind)
-{
-    struct client *c = client_new(b, kind);
-
-    client_connect(c);
-    return c;
-}
-
-/* Each test runs for all kinds of native clients. */
-static void for_all(void **state, void (*test)(struct bench *b, enum kind kind))
-{
-    for (int kind = 0; kind < KIND_COUNT; kind++) {
-        with_bench(state);
-        test(*state, (enum kind)kind);
-        without(state);
-    }
-}
-
 static void before(struct bench *b, enum kind kind)
 {
     struct client *c = reader(b, kind);
