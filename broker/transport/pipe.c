@@ -151,21 +151,21 @@ static bool send_frames(struct pipe *pipe, struct bytes *bytes)
 
 /* ---- the end of a stream ---- */
 
-/* Everything is out: for a WebSocket the peer's answer is awaited, an HTTP/1.1
- * connection goes on to the next request. */
+/* Everything is out. An HTTP/1.1 connection goes on to the next request; on a WebSocket
+ * the peer's answer is awaited, but a peer that looks for the end alone sees it now. */
 static void stream_ended(struct conn *conn)
 {
     conn->has_said_bye = true;
     if (conn->state == CONN_STREAM)
         conn_later(conn, LATER_ADVANCE);
+    else
+        (void)shutdown(wire_fd(conn), SHUT_WR);
 }
 
 static void say_farewell(struct conn *conn)
 {
     struct bytes *farewell = conn->farewell;
 
-    if (conn->has_said_bye)
-        return;
     conn->farewell = NULL;
     bool is_out = farewell == NULL || pipe_put(conn, farewell);
     bytes_unref(farewell);
@@ -201,6 +201,7 @@ static void close_pipe(struct pipe *pipe, unsigned code, const char *reason)
     if (pipe->is_closing)
         return;
     pipe->is_closing = true;
+    conn->is_ending = true;
     deadline_set(conn, WAIT_CLOSE);
     if (pipe->framing == FRAMING_WS)
         conn->farewell = close_frame(code, reason);
@@ -228,16 +229,9 @@ void pipe_writable(struct conn *conn)
             respond_done(conn);
         return;
     }
-    if (conn->pipe.owner == NULL)
-        return;
-    if (conn->pipe.is_closing) {
-        if (conn->farewell != NULL)
-            say_farewell(conn);
-        else if (had_rest)
-            stream_ended(conn);
-        return;
-    }
-    if (!conn->pipe.is_full)
+    if (conn->is_ending && !conn->has_said_bye)
+        say_farewell(conn);
+    if (conn->pipe.owner == NULL || conn->pipe.is_closing || !conn->pipe.is_full)
         return;
     conn->pipe.is_full = false;
     if (conn->pipe.owner->on_drain != NULL)

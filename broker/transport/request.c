@@ -304,6 +304,7 @@ static void end_stream(struct conn *conn)
     conn->pipe.owner = NULL;
     conn->pipe.is_closing = false;
     conn->pipe.is_full = false;
+    conn->is_ending = false;
     conn->has_said_bye = false;
     respond_done(conn);
 }

@@ -87,7 +87,8 @@ struct conn {
     bool closes;       /* after this answer */
     bool is_advancing; /* conn_advance() is below us on the stack */
     bool is_paused;    /* we do not read */
-    bool has_said_bye; /* farewell sent, or nothing of that sort to send */
+    bool is_ending;    /* pipe_close() was called */
+    bool has_said_bye; /* and all that was to be sent has left */
     bool is_binary;    /* the message being put together */
 };
 

@@ -289,7 +289,8 @@ static void a_client_that_does_not_answer_a_close_is_cut(void **state)
     client_open_ws(&client, &world);
     client_send_frame(&client, 0x81, "close me", 8);
     assert_int_equal(client_close_code(&client), 4001);
-    (void)client_wait_end(&client);
+    (void)client_wait_end(&client); /* it sees the end at once */
+    assert_int_equal(world.pipes_closed, 0);
     world_until(&world, &world.pipes_closed, 1);
     assert_string_equal(world.closed_reason, "transport error");
     assert_int_equal(world_counter(&world, "timeouts_total{wait=\"close\"}"), 1);
