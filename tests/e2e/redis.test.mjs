@@ -34,10 +34,6 @@ function assertAllStayed(readers) {
   }
 }
 
-async function redisIsBack(house) {
-  await until(async () => (await request(house, 'GET', '/readyz')).status === 200, '/readyz', 5000);
-}
-
 test('Redis is killed and comes back: readers stay, and events flow again within 2 s', async (t) => {
   const house = await House.open(t);
   const readers = await everyReader(house, 'back');
@@ -51,7 +47,7 @@ test('Redis is killed and comes back: readers stay, and events flow again within
   assert.equal(refused.json.error.code, 'UNAVAILABLE');
   await house.redis.start();
   const began = Date.now();
-  await redisIsBack(house);
+  await house.broker.ready();
   assert.ok(Date.now() - began < 2000, `${Date.now() - began} ms`);
   await frappeModern(house, { site: SITE, task: 'back' }, [text('after')]);
   for (const reader of readers) {
@@ -70,7 +66,7 @@ test('Redis restarts with its data: a run goes on without a seam', async (t) => 
   await post(house, { site: SITE, task: 'durable' }, events.slice(0, 20));
   for (const reader of readers) await reader.count(20);
   await house.redis.restart();
-  await redisIsBack(house);
+  await house.broker.ready();
   await post(house, { site: SITE, task: 'durable' }, events.slice(20));
   for (const reader of readers) {
     await reader.end();
@@ -90,7 +86,7 @@ test('Redis loses everything: native readers are told, never silently appended t
   for (const reader of readers) await reader.count(1);
   await house.redis.kill();
   await house.redis.start();
-  await redisIsBack(house);
+  await house.broker.ready();
   await post(house, { task: 'lost' }, [text('new')]);
   await post(house, { task: 'lost' }, [{ type: 'completion', text: 'new', reasoning: '', partial: false }]);
   for (const reader of readers) {
@@ -129,7 +125,7 @@ test('a broker that starts before its Redis serves as soon as that is there', as
   await reader.opened();
   reader.send({ op: 'subscribe', task_id: 'early' });
   await house.redis.start();
-  await redisIsBack(house);
+  await house.broker.ready();
   await reader.item('subscribed');
   await post(house, { task: 'early' }, [text('there')]);
   await reader.count(1);

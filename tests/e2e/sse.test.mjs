@@ -87,6 +87,7 @@ test('a stock EventSource goes on where it was when the broker was restarted', a
   await reader.count(20);
   await house.broker.close();
   await house.broker.start();
+  await house.broker.ready();
   await post(house, { task: 'restart' }, events.slice(20));
   await reader.end();
   const { reasoning, text: told2 } = fold(reader.items);
@@ -172,6 +173,7 @@ test('one stream of several tasks resumes under a stock EventSource across a bro
   await reader.count(2);
   await house.broker.close();
   await house.broker.start();
+  await house.broker.ready();
   await post(house, { task: 'r1' }, [{ ...END, text: 'a' }]);
   await post(house, { task: 'r2' }, [{ ...END, text: 'b' }]);
   await reader.count(4);

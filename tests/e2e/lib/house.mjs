@@ -128,6 +128,12 @@ class Broker {
     }, () => `the broker's /healthz:\n${this.child.output}`, 10000 * PATIENCE);
   }
 
+  // Its bus is there.
+  ready(ms = 10000 * PATIENCE) {
+    return until(() => fetch(`${this.url}/readyz`).then((answer) => answer.ok, () => false),
+      () => `/readyz:\n${this.child.output}`, ms);
+  }
+
   // It must end by itself, with code 0, and without a sanitizer's complaint.
   async close() {
     const end = await this.child.stop('SIGTERM', 15000 * PATIENCE);
@@ -151,6 +157,7 @@ export class House {
     house.broker = new Broker(await freePort(), all);
     house.url = house.broker.url;
     await house.broker.start();
+    await house.broker.ready();
     return house;
   }
 
