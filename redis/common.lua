@@ -10,7 +10,11 @@
 -- The run hash: epoch, seq (of the last event), state, producer, counter (the next one
 -- expected), marks (see seq_of), lease_ms, started_at, updated_at, finished_at, request,
 -- keeps_text, stop_requested (an epoch), stop_at, bytes (of the log), expires_at,
--- text_started_at, erased; and for both texts: _seq (reaches up to), _first, _n, _at.
+-- text_started_at, erased; and for both texts: _seq (reaches up to), _first (seq in this
+-- run), _n (deltas), _len (bytes), _at (first timestamp). Zero and empty are not written.
+--
+-- Speed counts here, since Redis runs nothing else meanwhile: a script loads the fields it
+-- needs and writes those that changed.
 
 local LOG, RUN, LEASE = KEYS[1], KEYS[2], KEYS[5]
 local SPOKEN = {text = KEYS[3], reasoning = KEYS[4]}
@@ -45,49 +49,55 @@ local function iso(ms)
     math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
 end
 
-local NUMBERS = {'epoch', 'seq', 'counter', 'lease_ms', 'started_at', 'updated_at', 'finished_at', 'stop_requested',
-  'stop_at', 'bytes', 'expires_at', 'text_started_at', 'text_seq', 'text_first', 'text_n', 'reasoning_seq',
-  'reasoning_first', 'reasoning_n'}
-local WORDS = {'state', 'producer', 'marks', 'keeps_text', 'text_at', 'reasoning_at', 'erased'}
-local FIELDS = {}
-for _, list in ipairs({NUMBERS, WORDS}) do
-  for _, name in ipairs(list) do
-    FIELDS[#FIELDS + 1] = name
+local FIELDS = {'epoch', 'seq', 'state', 'producer', 'counter', 'lease_ms', 'stop_requested', 'bytes', 'expires_at', 'marks',
+  'text_started_at'}
+local MORE_FIELDS = {'started_at', 'updated_at', 'stop_at', 'erased'}
+local SPOKEN_FIELDS = {
+  text = {'text_first', 'text_n', 'text_len', 'text_at'},
+  reasoning = {'reasoning_first', 'reasoning_n', 'reasoning_len', 'reasoning_at'}
+}
+local IS_TEXT = {state = true, producer = true, marks = true, erased = true, text_at = true, reasoning_at = true}
+
+local function load_fields(run, names)
+  local values = redis.call('HMGET', RUN, unpack(names))
+  for i = 1, #names do
+    local name, value = names[i], values[i]
+    if IS_TEXT[name] then
+      run[name] = value or ''
+    else
+      run[name] = tonumber(value or 0)
+    end
+    run.was[name] = run[name]
   end
 end
 
--- The run, or nil when there is none. Without its request, which may be large.
-local function load_run()
-  local values = redis.call('HMGET', RUN, unpack(FIELDS))
-  if not values[1] then
+-- The run, or nil when there is none.
+local function load_run(more)
+  local run = {was = {}}
+  load_fields(run, FIELDS)
+  if run.epoch == 0 then
     return nil
   end
-  local run = {}
-  for i, name in ipairs(FIELDS) do
-    if i <= #NUMBERS then
-      run[name] = tonumber(values[i]) or 0
-    else
-      run[name] = values[i] or ''
-    end
+  if more then
+    load_fields(run, more)
   end
   return run
 end
 
 local function save_run(run)
-  local args = {'HSET', RUN, 'lease_ms', int(run.lease_ms)}
-  for _, name in ipairs(NUMBERS) do
-    if run[name] ~= 0 then
-      args[#args + 1] = name
-      args[#args + 1] = int(run[name])
+  local was, args, n = run.was, {'HSET', RUN}, 2
+  for name, value in pairs(run) do
+    local before = was[name]
+    if value ~= before and name ~= 'was' and name ~= 'is_new_key' and (before ~= nil or value ~= 0 and value ~= '') then
+      args[n + 1] = name
+      args[n + 2] = type(value) == 'number' and int(value) or value
+      n = n + 2
+      was[name] = value
     end
   end
-  for _, name in ipairs(WORDS) do
-    if run[name] ~= '' then
-      args[#args + 1] = name
-      args[#args + 1] = run[name]
-    end
+  if n > 2 then
+    redis.call(unpack(args))
   end
-  redis.call(unpack(args))
 end
 
 -- All keys of a task expire together.
@@ -135,16 +145,18 @@ local function append(run, kind, json, text)
     run.text_started_at = NOW
   end
   if text ~= '' then
-    local len = redis.call('APPEND', SPOKEN[kind], text)
-    run.is_new_key = run.is_new_key or len == #text
-    run[kind .. '_seq'] = run.seq
-    run[kind .. '_n'] = run[kind .. '_n'] + 1
-    if run[kind .. '_first'] == 0 then
-      run[kind .. '_first'] = run.seq
+    local seq, first, count, len, at = kind .. '_seq', kind .. '_first', kind .. '_n', kind .. '_len', kind .. '_at'
+    redis.call('APPEND', SPOKEN[kind], text)
+    run.is_new_key = run.is_new_key or run[len] == 0
+    run[seq] = run.seq
+    run[count] = run[count] + 1
+    run[len] = run[len] + #text
+    if run[first] == 0 then
+      run[first] = run.seq
     end
-    if run[kind .. '_at'] == '' then
+    if run[at] == '' then
       local good, event = pcall(cjson.decode, json)
-      run[kind .. '_at'] = good and type(event.timestamp) == 'string' and event.timestamp or iso(NOW)
+      run[at] = good and type(event.timestamp) == 'string' and event.timestamp or iso(NOW)
     end
   end
   if FINAL[run.state] then
@@ -155,8 +167,15 @@ local function append(run, kind, json, text)
   return nil
 end
 
-local function is_too_long(kind, text)
-  return text ~= '' and redis.call('STRLEN', SPOKEN[kind]) + #text > KEEP_TEXT
+-- Asked before a delta is appended: also loads what append() needs of its text.
+local function is_too_long(run, kind, text)
+  if text == '' then
+    return false
+  end
+  if not run[kind .. '_len'] then
+    load_fields(run, SPOKEN_FIELDS[kind])
+  end
+  return run[kind .. '_len'] + #text > KEEP_TEXT
 end
 
 local function end_with_error(run, code, message)
@@ -192,13 +211,16 @@ local function open_run(old, want)
       return nil, err
     end
   end
-  local run = {}
-  for _, name in ipairs(NUMBERS) do
-    run[name] = 0
+  local run = {was = {}, seq = 0, stop_requested = 0, expires_at = 0, text_started_at = 0}
+  for _, kind in ipairs({'text', 'reasoning'}) do
+    if want.keeps_text and old then
+      load_fields(run, SPOKEN_FIELDS[kind])
+      run[kind .. '_first'] = 0
+    else
+      run[kind .. '_first'], run[kind .. '_n'], run[kind .. '_len'], run[kind .. '_at'] = 0, 0, 0, ''
+    end
   end
-  for _, name in ipairs(WORDS) do
-    run[name] = ''
-  end
+  run.was = {}
   run.epoch = math.max(NOW, last_epoch_of_log() + 1, old and old.epoch + 1 or 0)
   run.state, run.producer, run.lease_ms = want.state, want.producer, want.lease_ms
   run.started_at, run.updated_at, run.counter, run.marks = NOW, NOW, 1, '1:0'
@@ -207,8 +229,6 @@ local function open_run(old, want)
   local request = want.request
   if want.keeps_text and old then
     run.keeps_text = '1'
-    run.text_n, run.text_at = old.text_n, old.text_at
-    run.reasoning_n, run.reasoning_at = old.reasoning_n, old.reasoning_at
     if request == '' then
       request = redis.call('HGET', RUN, 'request') or ''
     end

@@ -7,7 +7,7 @@
 -- Answer {status, epoch, seq}: ENDED_NOW, ENDED, HELD, STALE, UNKNOWN_RUN
 
 local condition, epoch, min_age = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
-local run = load_run()
+local run = load_run(MORE_FIELDS)
 if not run or run.erased ~= '' then
   return {'UNKNOWN_RUN', 0, 0}
 end

@@ -4,7 +4,7 @@
 -- ARGV 9 ms the marker lives
 -- Answer {1 = there was something | 0, epoch}
 
-local run = load_run()
+local run = load_run(MORE_FIELDS)
 redis.call('DEL', LOG, RUN, SPOKEN.text, SPOKEN.reasoning, LEASE)
 if not run then
   return {0, 0}

@@ -87,7 +87,7 @@ local function open_unleased()
 end
 
 local function append_checked(kind, json, text)
-  if is_too_long(kind, text) then
+  if is_too_long(run, kind, text) then
     return 'TOO_LARGE', end_with_error(run, 'RUN_TOO_LARGE', 'The run passed the bound on accumulated text.')
   end
   return 'OK', append(run, kind, json, text)

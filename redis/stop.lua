@@ -5,7 +5,7 @@
 -- Answer {status, epoch, state}: accepted, no_producer, already_finished, unknown_task, stale_epoch
 
 local epoch = tonumber(ARGV[9])
-local run = load_run()
+local run = load_run(MORE_FIELDS)
 if not run or run.erased ~= '' then
   return {'unknown_task', 0, ''}
 end

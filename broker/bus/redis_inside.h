@@ -10,7 +10,7 @@
 
 /* Entries of a task that is loaded: what `from=start` and an old `since` can get. More are
  * in Redis, but a late join must stay a matter of a few milliseconds. */
-#define BUS_LOAD_ENTRIES 2000
+#define BUS_LOAD_ENTRIES 1000
 /* Entries read at a time when a gap is healed. */
 #define BUS_RANGE_CHUNK 500
 /* A load is six commands: some twenty thousand tasks may be joined at once. */
