@@ -15,7 +15,7 @@
 static bool is_watching;
 static unsigned left_behind;
 
-/* The linker's names, not ours. 
+/* The linker's names, not ours.
  * NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming) */
 void __real_free(void *memory);
 void *__real_realloc(void *memory, size_t size);
