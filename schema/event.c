@@ -68,6 +68,34 @@ static enum event_fault check_string(const struct json_member *m)
     return m->kind == JSON_STRING ? EVENT_OK : EVENT_BAD_TYPE;
 }
 
+/* Half a surrogate pair cannot be written as UTF-8: accumulated text would differ from what
+ * live readers got. */
+static bool has_half_pair(struct slice raw)
+{
+    bool wants_low = false;
+
+    for (size_t i = 0; i < raw.len; i++) {
+        bool is_escape = raw.ptr[i] == '\\' && i + 1 < raw.len;
+        bool is_unit = is_escape && raw.ptr[i + 1] == 'u' && i + 3 < raw.len &&
+                       (raw.ptr[i + 2] == 'd' || raw.ptr[i + 2] == 'D');
+        bool is_low = is_unit && strchr("cdefCDEF", raw.ptr[i + 3]) != NULL;
+        bool is_high = is_unit && strchr("89abAB", raw.ptr[i + 3]) != NULL;
+        if (wants_low != is_low)
+            return true;
+        wants_low = is_high;
+        if (is_escape)
+            i += raw.ptr[i + 1] == 'u' ? 5 : 1;
+    }
+    return wants_low;
+}
+
+static enum event_fault check_text(const struct json_member *m)
+{
+    if (m->kind != JSON_STRING)
+        return EVENT_BAD_TYPE;
+    return has_half_pair(json_string_raw(m->value)) ? EVENT_BAD_VALUE : EVENT_OK;
+}
+
 static enum event_fault check_name(const struct json_member *m, bool good)
 {
     if (m->kind != JSON_STRING)
@@ -161,14 +189,14 @@ struct member_rule {
 static const struct member_rule RULES[] = {
     [MEMBER_TYPE] = {"type", check_type, ALL, ALL},
     [MEMBER_TASK_ID] = {"task_id", check_task_id, ALL, 0},
-    [MEMBER_TEXT] = {"text", check_string, ALL, SPOKEN},
+    [MEMBER_TEXT] = {"text", check_text, ALL, SPOKEN},
     [MEMBER_TIMESTAMP] = {"timestamp", check_timestamp, ALL, 0},
     [MEMBER_ID] = {"id", check_id, ALL, 0},
     [MEMBER_PARTIAL] = {"partial", check_bool, ALL, 0},
     {"partial", check_false, BIT(EVENT_COMPLETION), 0},
     {"merged", check_count, SPOKEN, 0},
-    {"reasoning", check_string, BIT(EVENT_COMPLETION), 0},
-    {"run_text", check_string, BIT(EVENT_COMPLETION), 0},
+    {"reasoning", check_text, BIT(EVENT_COMPLETION), 0},
+    {"run_text", check_text, BIT(EVENT_COMPLETION), 0},
     {"code", check_code, BIT(EVENT_ERROR), BIT(EVENT_ERROR)},
     {"message", check_string, BIT(EVENT_ERROR) | BIT(EVENT_STATUS), BIT(EVENT_ERROR)},
     {"length", check_count, BIT(EVENT_STOPPED), 0},

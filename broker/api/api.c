@@ -89,8 +89,7 @@ static void erased(void *ctx, bool ok)
                       NULL);
         return;
     }
-    buf_puts(&pending->body, "{\"ok\":true}");
-    pending_respond(pending, 200);
+    pending_respond(pending, 204);
 }
 
 static void stopped(void *ctx, enum stop_status status)

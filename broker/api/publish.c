@@ -97,7 +97,9 @@ static bool take_line(struct batch *batch, struct slice text, struct blame *blam
     blame->fault = EVENT_NOT_JSON;
     if (!json_check(text))
         return false;
-    json_minify(line, text);
+    blame->fault = EVENT_TOO_LARGE;
+    if (!json_minify(line, text))
+        return false;
     blame->fault = event_check(buf_view(line), event, &blame->field);
     if (blame->fault != EVENT_OK)
         return false;
@@ -152,13 +154,20 @@ static bool take_body(struct batch *batch, struct slice body, size_t limit,
     return batch->count > 0;
 }
 
+static unsigned http_status_of_fault(enum event_fault fault)
+{
+    if (fault == EVENT_TOO_LARGE)
+        return 413;
+    return fault == EVENT_NOT_JSON ? 400 : 422;
+}
+
 static void refuse_line(struct http_exchange *x, const struct blame *blame)
 {
     struct buf text;
 
     buf_init(&text, 256);
     buf_printf(&text, "line %zu: %s", blame->line, event_fault_text(blame->fault));
-    http_respond_error(x, blame->fault == EVENT_NOT_JSON ? 400 : 422, "INVALID_EVENT",
+    http_respond_error(x, http_status_of_fault(blame->fault), "INVALID_EVENT",
                        buf_text(&text), blame->field);
     buf_release(&text);
 }

@@ -26,15 +26,24 @@ static void put_ms(struct buf *out, const char *name, uint64_t ms)
         buf_u64(out, ms);
 }
 
-static void put_text(struct buf *out, const char *name, const struct accumulated *acc)
+/* What was accumulated; of a run that never streamed, what its completion says. */
+static void put_text(struct buf *out, const char *name, const struct accumulated *acc,
+                     const struct entry *last)
 {
+    struct json_member member;
+
     buf_printf(out, ",\"%s\":", name);
-    json_quote(out, buf_view(&acc->utf8));
+    if (acc->merged == 0 && last != NULL && last->type == EVENT_COMPLETION &&
+        json_get(last->body, name, &member) && member.kind == JSON_STRING)
+        buf_slice(out, member.value);
+    else
+        json_quote(out, buf_view(&acc->utf8));
 }
 
 static void put_task(struct buf *out, const struct topic *topic)
 {
     const struct run *run = topic_run(topic);
+    const struct entry *last = topic_entry(topic, topic_next(topic) - 1);
 
     buf_puts(out, "{\"site\":");
     json_quote(out, topic_site(topic));
@@ -42,8 +51,8 @@ static void put_task(struct buf *out, const struct topic *topic)
     session_write_state(out, topic, 0);
     put_ms(out, "finished_at", run->finished_ms);
     buf_printf(out, ",\"events\":%llu", (unsigned long long)run->last_seq);
-    put_text(out, "reasoning", &run->reasoning);
-    put_text(out, "text", &run->text);
+    put_text(out, "reasoning", &run->reasoning, last);
+    put_text(out, "text", &run->text, last);
     buf_putc(out, '}');
 }
 

@@ -168,13 +168,22 @@ static void restore(struct watch *watch, const struct store_task *task)
     buf_release(&scratch);
 }
 
+/* Nothing is stored of a run that had ended: its time was over. */
+static bool has_expired(const struct watch *watch)
+{
+    return holds_run(watch) && run_state_is_final(topic_run(watch->topic)->state);
+}
+
 static void take_load(struct watch *watch, const struct store_task *task)
 {
     counter_add(watch->bus->loads, 1);
     if (task->state != RUN_UNKNOWN)
         restore(watch, task);
-    else if (holds_run(watch) || (task->was_erased && !topic_was_erased(watch->topic)))
+    else if (task->was_erased ? !topic_was_erased(watch->topic) : has_expired(watch))
         topic_erase(watch->topic);
+    else if (holds_run(watch))
+        topic_reset(
+            watch->topic); /* data lost under an open run: its producer begins anew */
     topic_ready(watch->topic);
     settle_read(watch);
 }

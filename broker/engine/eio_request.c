@@ -81,6 +81,15 @@ static void read_parameter(struct asked *asked, const struct eio_options *option
     }
 }
 
+static bool names_sid(struct slice query)
+{
+    for (size_t i = 0; i + 5 < query.len; i++)
+        if (memcmp(query.ptr + i, "sid=", 4) == 0 && query.ptr[i + 4] != '&' &&
+            (i == 0 || query.ptr[i - 1] == '&'))
+            return true;
+    return false;
+}
+
 /* The last one of several equal names wins. */
 static struct asked read_query(const struct eio_server *server, struct slice query)
 {
@@ -97,6 +106,8 @@ static struct asked read_query(const struct eio_server *server, struct slice que
     while (http_query_next(query, &at, &scratch, &name, &value))
         read_parameter(&asked, options, name, value);
     buf_release(&scratch);
+    if (!asked.has_sid && names_sid(query))
+        asked.has_sid = true; /* one that does not decode is nobody's */
     return asked;
 }
 
