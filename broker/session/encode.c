@@ -6,7 +6,7 @@
 #include "codec/ws.h"
 #include "session/internal.h"
 
-#define PIECE_LIMIT (8 * EVENT_MAX_BYTES)
+#define PIECE_LIMIT ((size_t)8 * EVENT_MAX_BYTES)
 /* A snapshot is one event: accumulated text, escaped. */
 #define SNAPSHOT_LIMIT ((size_t)1 << 30)
 

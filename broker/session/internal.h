@@ -70,11 +70,13 @@ struct snapshot {
     uint32_t generation;
     struct event_id id;
     uint32_t key;
-    struct list node;
 };
+/* Kept for the next late joiner although nobody is being sent them. */
+#define KEPT_SNAPSHOTS 8
 struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
                                struct format format);
 void snapshot_release(struct session_set *set, struct snapshot *snapshot);
+void snapshot_retire_all(struct session_set *set);
 
 /* ---- sessions (session.c) ---- */
 
@@ -159,7 +161,8 @@ struct session_set {
     struct list waiting; /* subscriptions by deadline */
     struct timer wait_timer;
     struct list starved;
-    struct list snapshots; /* current ones, newest last */
+    struct snapshot *snapshots[KEPT_SNAPSHOTS]; /* current ones, or NULL */
+    size_t next_snapshot;
     size_t snapshot_bytes;
     struct list streams; /* sse.c: by next heartbeat */
     struct list sockets; /* ws.c: by next heartbeat */

@@ -98,12 +98,12 @@ void session_bury(struct session *session)
 
 static void register_counters(struct session_set *set, struct counters *counters)
 {
-    static const char *const LABELS[] = {"kind=\"ws\"",        "kind=\"sse\"",
+    static const char *const labels[] = {"kind=\"ws\"",        "kind=\"sse\"",
                                          "kind=\"sse_multi\"", "kind=\"sio_string\"",
                                          "kind=\"sio\"",       "kind=\"poll\""};
 
-    for (size_t i = 0; i < sizeof(LABELS) / sizeof(LABELS[0]); i++)
-        set->sessions[i] = counters_add(counters, COUNTER_GAUGE, "sessions", LABELS[i],
+    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+        set->sessions[i] = counters_add(counters, COUNTER_GAUGE, "sessions", labels[i],
                                         "Readers connected now");
     set->delivered = counters_add(counters, COUNTER_TOTAL, "deliveries_total", NULL,
                                   "Events handed to readers' sockets");
@@ -139,7 +139,6 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
     list_init(&set->waiting);
     list_init(&set->starved);
     list_init(&set->graves);
-    list_init(&set->snapshots);
     list_init(&set->streams);
     list_init(&set->sockets);
     timer_init(&set->wait_timer, loop, subscription_timeouts);
@@ -159,13 +158,6 @@ void session_set_free(struct session_set *set)
     timer_release(&set->heartbeat);
     turn_cancel(&set->flush);
     free_graves(set);
-    while (!list_is_empty(&set->snapshots)) {
-        struct snapshot *snapshot =
-            LIST_ENTRY(set->snapshots.next, struct snapshot, node);
-        snapshot->users = 1;
-        snapshot->is_current = false;
-        list_remove(&snapshot->node);
-        snapshot_release(set, snapshot);
-    }
+    snapshot_retire_all(set);
     free(set);
 }

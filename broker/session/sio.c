@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define TEXT_LIMIT  4096
+#define TEXT_LIMIT  ((size_t)4096)
 #define ROOM_PREFIX "task_progress:"
 
 struct sio_session {
@@ -147,7 +147,7 @@ static void reader_free(struct session *session)
     free(reader);
 }
 
-static const struct session_ops READER_OPS = {
+static const struct session_ops reader_ops = {
     .window = reader_window,
     .send = reader_send,
     .subscribed = reader_subscribed,
@@ -165,7 +165,9 @@ static bool first_arg(const struct sio_event *event, struct json_member *arg)
 {
     size_t at = 0;
 
-    return json_next(event->args, &at, arg) && json_next(event->args, &at, arg);
+    if (!json_next(event->args, &at, arg))
+        return false;
+    return json_next(event->args, &at, arg);
 }
 
 /* As JavaScript joins it to "task_progress:": the string form takes anything. */
@@ -363,7 +365,7 @@ static void on_ping(struct sio_session *reader, const struct sio_event *event)
 static const struct sio_handler {
     const char *name;
     void (*run)(struct sio_session *reader, const struct sio_event *event);
-} SIO_HANDLERS[] = {
+} sio_handlers[] = {
     {"task_subscribe", on_subscribe},
     {"progress_subscribe", on_subscribe},
     {"task_unsubscribe", on_unsubscribe},
@@ -377,9 +379,9 @@ static void on_event(void *ctx, struct sio_socket *socket,
     struct sio_session *reader = sio_data(socket);
 
     (void)ctx;
-    for (size_t i = 0; i < sizeof(SIO_HANDLERS) / sizeof(SIO_HANDLERS[0]); i++) {
-        if (slice_is(event->name, SIO_HANDLERS[i].name)) {
-            SIO_HANDLERS[i].run(reader, event);
+    for (size_t i = 0; i < sizeof(sio_handlers) / sizeof(sio_handlers[0]); i++) {
+        if (slice_is(event->name, sio_handlers[i].name)) {
+            sio_handlers[i].run(reader, event);
             return;
         }
     }
@@ -430,7 +432,7 @@ static void on_connect(void *ctx, struct sio_socket *socket, struct slice auth)
     reader = calloc(1, sizeof(*reader));
     if (reader == NULL)
         abort();
-    session_init(&reader->session, set, &READER_OPS, DIALECT_SIO_OBJECT);
+    session_init(&reader->session, set, &reader_ops, DIALECT_SIO_OBJECT);
     reader->session.is_site_nsp = !slice_is(sio_nsp(socket), "/");
     reader->socket = socket;
     reader->site = strdup(buf_text(&site));

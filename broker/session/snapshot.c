@@ -5,9 +5,7 @@
 
 #include <stdlib.h>
 
-/* Snapshots kept for the next late joiner although nobody is being sent them. */
-#define KEPT_SNAPSHOTS 8
-#define ESCAPED_LIMIT  ((size_t)1 << 30)
+#define ESCAPED_LIMIT ((size_t)1 << 30)
 
 /*
  * A snapshot event carries the id of the last delta it covers only where resuming there
@@ -85,58 +83,58 @@ static void snapshot_free(struct session_set *set, struct snapshot *snapshot)
     free(snapshot);
 }
 
-static void retire(struct session_set *set, struct snapshot *snapshot)
+/* Who is being sent it keeps it until it has left. */
+static void retire(struct session_set *set, size_t slot)
 {
-    list_remove(&snapshot->node);
+    struct snapshot *snapshot = set->snapshots[slot];
+
+    if (snapshot == NULL)
+        return;
+    set->snapshots[slot] = NULL;
     snapshot->is_current = false;
     if (snapshot->users == 0)
         snapshot_free(set, snapshot);
 }
 
+void snapshot_retire_all(struct session_set *set)
+{
+    for (size_t slot = 0; slot < KEPT_SNAPSHOTS; slot++)
+        retire(set, slot);
+}
+
 static struct snapshot *find_current(struct session_set *set, const struct topic *topic,
                                      uint32_t key)
 {
-    LIST_FOR_EACH(node, next, &set->snapshots)
-    {
-        struct snapshot *snapshot = LIST_ENTRY(node, struct snapshot, node);
-        if (snapshot->topic != topic || snapshot->key != key)
+    for (size_t slot = 0; slot < KEPT_SNAPSHOTS; slot++) {
+        struct snapshot *snapshot = set->snapshots[slot];
+        if (snapshot == NULL || snapshot->topic != topic || snapshot->key != key)
             continue;
         if (event_id_equal(snapshot->id, topic_last_id(topic)) &&
             snapshot->generation == topic_generation(topic))
             return snapshot;
-        retire(set, snapshot);
+        retire(set, slot);
     }
     return NULL;
-}
-
-static void retire_unused(struct session_set *set, size_t keep)
-{
-    size_t count = 0;
-
-    for (struct list *node = set->snapshots.prev, *prev; node != &set->snapshots;
-         node = prev) {
-        prev = node->prev;
-        if (++count > keep)
-            retire(set, LIST_ENTRY(node, struct snapshot, node));
-    }
 }
 
 struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
                                struct format format)
 {
     struct snapshot *snapshot = find_current(set, topic, format_key(format));
+    size_t slot;
 
     if (snapshot != NULL) {
         snapshot->users++;
         return snapshot;
     }
-    retire_unused(set, KEPT_SNAPSHOTS - 1);
     if (set->snapshot_bytes > set->options.snapshot_total_bytes)
-        retire_unused(set, 0);
+        snapshot_retire_all(set);
     if (set->snapshot_bytes > set->options.snapshot_total_bytes) {
         counter_add(set->starved_total, 1);
         return NULL;
     }
+    slot = set->next_snapshot++ % KEPT_SNAPSHOTS;
+    retire(set, slot);
     snapshot = calloc(1, sizeof(*snapshot));
     if (snapshot == NULL)
         abort();
@@ -147,7 +145,7 @@ struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
     snapshot->generation = topic_generation(topic);
     snapshot->id = topic_last_id(topic);
     snapshot->key = format_key(format);
-    list_push_back(&set->snapshots, &snapshot->node);
+    set->snapshots[slot] = snapshot;
     set->snapshot_bytes += snapshot->bytes->len;
     return snapshot;
 }

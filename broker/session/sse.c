@@ -191,7 +191,7 @@ static void on_closed(struct pipe *pipe, const char *reason)
     session_bury(&stream->session);
 }
 
-static const struct pipe_owner STREAM_OWNER = {NULL, on_drain, on_closed};
+static const struct pipe_owner stream_owner = {NULL, on_drain, on_closed};
 
 static bool all_loaded(const struct stream *stream)
 {
@@ -233,7 +233,7 @@ static void start(struct stream *stream)
         "content-type: text/event-stream\r\n"
         "cache-control: no-cache, no-store, must-revalidate, no-transform\r\n"
         "x-accel-buffering: no\r\n",
-        &STREAM_OWNER, stream);
+        &stream_owner, stream);
     if (stream->pipe == NULL) {
         session_bury(&stream->session);
         return;
@@ -413,7 +413,7 @@ static void stream_free(struct session *session)
     free(stream);
 }
 
-static const struct session_ops STREAM_OPS = {
+static const struct session_ops stream_ops = {
     .window = stream_window,
     .send = stream_send,
     .subscribed = stream_subscribed,
@@ -521,7 +521,7 @@ static struct stream *stream_new(struct session_set *set, struct http_exchange *
         abort();
     stream->is_poll = is_poll;
     stream->is_multi = count > 1;
-    session_init(&stream->session, set, &STREAM_OPS,
+    session_init(&stream->session, set, &stream_ops,
                  is_poll     ? DIALECT_POLL
                  : count > 1 ? DIALECT_SSE_MULTI
                              : DIALECT_SSE);

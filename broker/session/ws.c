@@ -151,7 +151,7 @@ static void ws_free(struct session *session)
     free(ws);
 }
 
-static const struct session_ops WS_OPS = {
+static const struct session_ops ws_ops = {
     .window = ws_window,
     .send = ws_send,
     .subscribed = ws_subscribed,
@@ -223,7 +223,7 @@ static const struct ws_op {
     const char *name;
     void (*run)(struct ws_session *ws, const struct task_request *request);
     bool needs_task;
-} WS_OPERATIONS[] = {
+} ws_operations[] = {
     {"subscribe", op_subscribe, true},
     {"unsubscribe", op_unsubscribe, true},
     {"stop", op_stop, true},
@@ -261,9 +261,9 @@ static void on_message(struct pipe *pipe, struct slice message, bool is_binary)
                    "message");
         return;
     }
-    for (size_t i = 0; i < sizeof(WS_OPERATIONS) / sizeof(WS_OPERATIONS[0]); i++) {
-        if (slice_is(json_string_raw(member.value), WS_OPERATIONS[i].name)) {
-            run_op(ws, &WS_OPERATIONS[i], value);
+    for (size_t i = 0; i < sizeof(ws_operations) / sizeof(ws_operations[0]); i++) {
+        if (slice_is(json_string_raw(member.value), ws_operations[i].name)) {
+            run_op(ws, &ws_operations[i], value);
             return;
         }
     }
@@ -288,7 +288,7 @@ static void on_closed(struct pipe *pipe, const char *reason)
     session_bury(&ws->session);
 }
 
-static const struct pipe_owner WS_OWNER = {on_message, on_drain, on_closed};
+static const struct pipe_owner ws_owner = {on_message, on_drain, on_closed};
 
 /* ---- heartbeat ---- */
 
@@ -348,13 +348,13 @@ static void open_ws(void *ctx, struct pipe *pipe, void *token)
     ws = calloc(1, sizeof(*ws));
     if (ws == NULL)
         abort();
-    session_init(&ws->session, set, &WS_OPS, DIALECT_WS);
+    session_init(&ws->session, set, &ws_ops, DIALECT_WS);
     buf_init(&ws->notes, NOTES_LIMIT);
     ws->pipe = pipe;
     ws->site = token;
     ws->beat_ms = loop_now_ms(set->loop) + set->options.heartbeat_ms;
     list_push_back(&set->sockets, &ws->beat);
-    pipe->owner = &WS_OWNER;
+    pipe->owner = &ws_owner;
     pipe->owner_data = ws;
 }
 

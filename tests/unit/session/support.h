@@ -169,7 +169,7 @@ bool client_is_closed(const struct client *c);
 void told(struct client *c, const char *lines);
 struct tale *client_tale(struct client *c, const char *task);
 /* Reads; then the client's text and reasoning are what the topic has accumulated. */
-void has_all(struct client *c, const char *task);
+void has_all(struct client *c, const char *name);
 
 /* A connected client. */
 struct client *reader(struct bench *b, enum kind kind);

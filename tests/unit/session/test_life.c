@@ -6,15 +6,15 @@
 
 static void nobody_is_left(struct bench *b)
 {
-    static const char *const KINDS[] = {
+    static const char *const kinds[] = {
         "thinkwire_sessions{kind=\"ws\"} ",        "thinkwire_sessions{kind=\"sse\"} ",
         "thinkwire_sessions{kind=\"sse_multi\"} ", "thinkwire_sessions{kind=\"sio\"} ",
         "thinkwire_sessions{kind=\"poll\"} ",
     };
 
     settle(b);
-    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
-        assert_int_equal(counted(b, KINDS[i]), 0);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        assert_int_equal(counted(b, kinds[i]), 0);
     assert_int_equal(topic_reader_count(task(b, "t")), 0);
 }
 

@@ -141,7 +141,7 @@ static void erased(struct bench *b, enum kind kind)
     client_read(c);
     buf_reset(&c->told);
     topic_erase(task(b, "t"));
-    told(c, kind == KIND_WS ? "error GONE of t\n" : "error GONE of t\n");
+    told(c, "error GONE of t\n");
     client_join(late, "t", NULL, NULL);
     client_read(late);
     assert_non_null(strstr(buf_text(&late->told), "error GONE"));
