@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/utf8.h"
 #include "bus/bus.h"
 #include "codec/json.h"
 
@@ -10,7 +11,8 @@
 /*
  * The same answers as the scripts of redis/ give (redis/README.md holds the table). Within
  * a run only one producer publishes and every event has one counter, so an event's counter
- * is its seq: a repeat is recognised without a memory of its own.
+ * is its seq: a repeat is recognised without a memory of its own. The price is the one
+ * difference to Redis: who publishes without a producer cannot join a run that has one.
  */
 #define SWEEP_MS    1000
 #define EVENT_LIMIT 8192
@@ -105,6 +107,9 @@ static void append_terminal(struct topic *topic, enum event_type type, const cha
     buf_puts(&body, "{\"task_id\":");
     json_quote(&body, topic_name(topic));
     buf_printf(&body, ",\"type\":\"%s\"", event_type_name(type));
+    if (type == EVENT_STOPPED)
+        buf_printf(&body, ",\"partial\":false,\"length\":%zu",
+                   utf8_length(run->text.utf8.data, run->text.utf8.len));
     if (code != NULL)
         buf_printf(&body, ",\"code\":\"%s\",\"message\":\"%s\"", code, message);
     buf_printf(&body, ",\"timestamp\":\"%s\"}", stamp);
@@ -201,7 +206,7 @@ static enum publish_status publish_owned(struct bus_memory *mem, struct topic *t
                   owned_run(mem, topic, (struct slice){0})->producer))
         return PUBLISH_FENCED;
     if (request->counter > result->expected_counter)
-        return PUBLISH_GAP;
+        return run_state_is_final(run->state) ? PUBLISH_ENDED : PUBLISH_GAP;
     for (size_t i = 0; i < request->count && status == PUBLISH_OK; i++) {
         uint64_t counter = request->counter + i;
         struct event_id id = {run->epoch, counter, false};
@@ -260,14 +265,17 @@ static void memory_open(struct bus *bus, const struct run_open_request *request,
 
 static enum stop_status stop_topic(struct topic *topic, uint64_t epoch)
 {
+    bool was_queued;
+
     if (topic == NULL || topic_run(topic)->state == RUN_UNKNOWN)
         return STOP_UNKNOWN_TASK;
     if (epoch != 0 && epoch != topic_run(topic)->epoch)
         return STOP_STALE_EPOCH;
     if (!run_is_open(topic))
         return STOP_ALREADY_FINISHED;
+    was_queued = topic_run(topic)->state == RUN_QUEUED;
     append_terminal(topic, EVENT_STOPPED, NULL, NULL);
-    return STOP_NO_PRODUCER;
+    return was_queued ? STOP_ACCEPTED : STOP_NO_PRODUCER;
 }
 
 static void memory_stop(struct bus *bus, const struct task_key *task, uint64_t epoch,
