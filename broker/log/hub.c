@@ -355,3 +355,8 @@ uint64_t hub_next_order(struct hub *hub)
 {
     return ++hub->order;
 }
+
+uint64_t hub_last_order(const struct hub *hub)
+{
+    return hub->order;
+}

@@ -59,6 +59,8 @@ uint64_t hub_nonce(const struct hub *hub);
 const struct hub_limits *hub_limits(const struct hub *hub);
 /* The next arrival number: for one publication to several topics. */
 uint64_t hub_next_order(struct hub *hub);
+/* The arrival number of the newest event. */
+uint64_t hub_last_order(const struct hub *hub);
 uint64_t hub_now_ms(const struct hub *hub);
 
 #endif

@@ -17,6 +17,7 @@ struct topic {
     size_t cap;
     uint64_t base_pos;
     uint64_t next_pos;
+    uint64_t dropped_order;  /* arrival number of the newest entry that is gone */
     uint64_t appended_bytes; /* bodies, since ever */
     size_t window_bytes;     /* entries held now, overhead included */
     size_t charged_bytes;    /* what the hub's total counts for this topic */

@@ -41,6 +41,7 @@ void topic_drop_oldest(struct topic *topic)
     struct entry **slot = &topic->ring[topic->base_pos & (topic->cap - 1)];
 
     assert(topic->base_pos < topic->next_pos);
+    topic->dropped_order = (*slot)->order;
     topic->window_bytes -= entry_cost(*slot);
     free(*slot);
     *slot = NULL;
@@ -478,6 +479,34 @@ uint64_t topic_after(const struct topic *topic, struct event_id id)
         id.seq > run->last_seq)
         return 0;
     return pos >= topic->base_pos ? pos : 0;
+}
+
+/* Within a topic arrival numbers rise with the positions. */
+uint64_t topic_after_order(const struct topic *topic, uint64_t order)
+{
+    uint64_t low = topic->base_pos;
+    uint64_t high = topic->next_pos;
+
+    if (topic->dropped_order > order)
+        return 0;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (topic_entry(topic, middle)->order > order)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+void topic_each_reader(struct topic *topic,
+                       bool (*visit)(struct reader *reader, void *ctx), void *ctx)
+{
+    LIST_FOR_EACH(node, next, &topic->readers)
+    {
+        if (!visit(LIST_ENTRY(node, struct reader, node), ctx))
+            return;
+    }
 }
 
 struct slice topic_site(const struct topic *topic)

@@ -143,6 +143,10 @@ uint64_t topic_live(const struct topic *topic);
  * epoch, forgotten, or never issued). The id `<epoch>-0` stands before the first event. */
 uint64_t topic_after(const struct topic *topic, struct event_id id);
 
+/* The position of the first event that arrived after `order`; the head when there is none.
+ * 0: an event that came after it has left the window. */
+uint64_t topic_after_order(const struct topic *topic, uint64_t order);
+
 struct slice topic_site(const struct topic *topic);
 struct slice topic_name(const struct topic *topic);
 enum topic_kind topic_kind(const struct topic *topic);
@@ -156,6 +160,9 @@ bool topic_was_erased(const struct topic *topic);
 uint32_t topic_generation(const struct topic *topic);
 size_t topic_reader_count(const struct topic *topic);
 struct hub *topic_hub(const struct topic *topic);
+/* Visits the readers; `visit` answers false to stop, and attaches or detaches nobody. */
+void topic_each_reader(struct topic *topic,
+                       bool (*visit)(struct reader *reader, void *ctx), void *ctx);
 /* A slot for the bus that feeds this topic. */
 void topic_set_feed_data(struct topic *topic, void *data);
 void *topic_feed_data(const struct topic *topic);
