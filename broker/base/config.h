@@ -54,7 +54,9 @@ enum config_outcome {
 struct config_request {
     const char *program; /* "thinkwired" */
     const char *version;
-    const char *intro; /* paragraph printed above the options by --help */
+    /* Printed above the options by --help: paragraphs, one per line; lines that begin with a
+     * blank are examples and stay as they are. */
+    const char *intro;
     const struct config_row *rows;
     size_t row_count;
     int argc; /* without argv[0] */

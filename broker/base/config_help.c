@@ -5,8 +5,9 @@
 #include <ctype.h>
 #include <inttypes.h>
 
-#define LINE_WIDTH 78
-#define INDENT     6
+#define LINE_WIDTH    78
+#define INDENT        6
+#define HELP_LINE_MAX 4096
 
 struct builtin {
     const char *name;
@@ -69,6 +70,26 @@ static void put_wrapped(struct buf *out, const char *text, size_t indent)
         text += strspn(text, " ");
     }
     buf_putc(out, '\n');
+}
+
+/* Lines that begin with a blank are examples and stay as they are; an empty line stays one;
+ * others are paragraphs. */
+static void put_intro(struct buf *out, const char *text)
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        struct buf line;
+        buf_init(&line, HELP_LINE_MAX);
+        buf_append(&line, text, len);
+        if (len == 0 || *text == ' ') {
+            buf_slice(out, buf_view(&line));
+            buf_putc(out, '\n');
+        } else {
+            put_wrapped(out, buf_text(&line), 0);
+        }
+        buf_release(&line);
+        text += len + (text[len] == '\n');
+    }
 }
 
 static void put_form(struct buf *out, const struct config_row *row)
@@ -148,7 +169,7 @@ void config_help(const struct config_request *request, struct buf *out)
 {
     buf_printf(out, "Usage: %s [options]%s\n\n", request->program,
                request->positional == NULL ? "" : " [--] [arguments]");
-    put_wrapped(out, request->intro, 0);
+    put_intro(out, request->intro);
     for (size_t i = 0; i < request->row_count; i++) {
         if (is_first_of_group(request, i))
             put_group(out, request, request->rows[i].group);

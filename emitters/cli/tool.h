@@ -1,0 +1,38 @@
+/* tool.h - the subcommands of thinkwire. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_CLI_TOOL_H
+#define THINKWIRE_CLI_TOOL_H
+
+#include "base/config.h"
+
+/* What every subcommand exits with. */
+enum tool_exit {
+    TOOL_OK = 0,
+    TOOL_RUN_FAILED = 1,  /* the run ended with an error */
+    TOOL_USAGE = 2,       /* the command line or the input is malformed */
+    TOOL_STOPPED = 3,     /* the run was stopped */
+    TOOL_UNREACHABLE = 4, /* nothing listens, or it went away for too long */
+    TOOL_REFUSED = 5, /* the far end will not: rights, unknown task, another owner */
+    TOOL_INTERRUPTED = 130
+};
+
+struct tool {
+    const char *name;
+    const char *summary;               /* one line of `thinkwire --help` */
+    int (*run)(int argc, char **argv); /* without the program and the subcommand */
+};
+extern const struct tool tools[];
+extern const size_t tool_count;
+
+int tool_emit(int argc, char **argv);
+int tool_tail(int argc, char **argv);
+
+/* Reads the command line into `target`; answers true to go on. Otherwise `*exit_code` is
+ * what to exit with, and the reason was printed. */
+bool tool_config(const struct config_request *request, void *target, int *exit_code);
+/* "thinkwire emit: <message>" on stderr; answers `code`. */
+int tool_fail(const char *tool, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool tool_is_http(const char *url);
+
+#endif
