@@ -14,7 +14,7 @@ static void on_watchdog(struct timer *timer)
     abort();
 }
 
-static void on_request(void *ctx, struct scripted_peer *peer, struct slice request)
+void on_request(void *ctx, struct scripted_peer *peer, struct slice request)
 {
     struct rig *rig = ctx;
     rig->peer = peer;

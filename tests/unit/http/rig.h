@@ -49,6 +49,8 @@ struct rig {
 void rig_start(struct rig *rig, const struct http_client_options *options);
 void rig_end(struct rig *rig);
 
+/* What the server does with a request, as the rig says. */
+void on_request(void *ctx, struct scripted_peer *peer, struct slice request);
 /* Callbacks that note what they are told. */
 void on_headers(void *ctx, unsigned status);
 void on_body(void *ctx, struct slice data);
