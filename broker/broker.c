@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "bus/bus.h"
 #include "engine/sio.h"
+#include "identity.h"
 #include "session/session.h"
 #include "transport/server.h"
 
@@ -25,6 +26,7 @@ struct broker {
     struct hub *hub;
     struct bus *bus;
     struct bus_frappe *frappe; /* NULL: no such channel */
+    struct identity_desk *desk;
     struct session_set *sessions;
     struct sio_server *sio;
     struct api *api;
@@ -77,13 +79,21 @@ static const char *frappe_trouble(void *ctx)
     return bus_frappe_trouble(ctx);
 }
 
+static const char *events_url(const struct settings *set)
+{
+    if (set->events_redis[0] != '\0')
+        return set->events_redis;
+    return strcmp(set->bus, "memory") == 0 ? "none" : set->bus;
+}
+
 static bool make_frappe(struct broker *broker, struct buf *error)
 {
     const struct settings *set = broker->settings;
-    const char *url = set->events_redis;
+    const char *url = events_url(set);
 
-    if (url[0] == '\0')
-        url = strcmp(set->bus, "memory") == 0 ? "none" : set->bus;
+    broker->desk = identity_desk_new(broker->loop, set, url, broker->counters, error);
+    if (broker->desk == NULL)
+        return false;
     if (strcmp(url, "none") == 0)
         return true;
     broker->frappe = bus_frappe_new(broker->loop, broker->hub, url, set->events_channel,
@@ -100,10 +110,17 @@ static void stop_task(void *ctx, const struct task_key *task, uint64_t epoch,
     broker->bus->ops->stop(broker->bus, task, epoch, done, done_ctx);
 }
 
+static void open_in_editor(void *ctx, struct slice json)
+{
+    struct broker *broker = ctx;
+
+    identity_desk_open_in_editor(broker->desk, json);
+}
+
 static void make_sessions(struct broker *broker)
 {
     const struct settings *set = broker->settings;
-    struct session_services services = {stop_task, broker};
+    struct session_services services = {stop_task, open_in_editor, broker};
     struct session_options options = {
         .heartbeat_ms = set->heartbeat_ms,
         .wait_unknown_ms = set->wait_unknown_ms,
@@ -115,6 +132,15 @@ static void make_sessions(struct broker *broker)
         .ws_message_bytes = WS_MESSAGE_BYTES,
         .default_site = set->default_site,
         .sites = &set->sites,
+        .auth = identity_desk_auth(broker->desk),
+        .frappe = {.on = set->frappe,
+                   .version = (unsigned)set->frappe_version,
+                   .developer_mode = set->developer_mode,
+                   .needs_origin = set->frappe_needs_origin,
+                   .guards_tasks = set->task_guard != 0},
+        .recovery = (enum recovery)set->recovery,
+        .recovery_ms = set->recovery_ms,
+        .max_saved_sessions = set->max_saved_sessions,
     };
 
     broker->sessions = session_set_new(broker->loop, broker->hub, &options, &services,
@@ -258,6 +284,9 @@ void broker_free(struct broker *broker)
         sio_server_free(broker->sio);
     if (broker->server != NULL)
         server_free(broker->server);
+    /* Who waits for the backend is told no while the sessions are still there. */
+    if (broker->desk != NULL)
+        identity_desk_free(broker->desk);
     if (broker->sessions != NULL)
         session_set_free(broker->sessions);
     if (broker->frappe != NULL)

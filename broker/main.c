@@ -1,6 +1,7 @@
 /* main.c - argv and exit codes of thinkwired. */
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
+#include "bench.h"
 #include "broker.h"
 
 #include <signal.h>
@@ -15,10 +16,12 @@ static int complain(struct buf *error)
     return EXIT_FAILURE;
 }
 
-static int serve(const struct settings *settings, struct buf *error)
+static int serve(struct settings *settings, struct buf *error)
 {
     struct broker *broker;
 
+    if (settings->frappe_bench[0] != '\0' && !bench_apply(settings, error))
+        return complain(error);
     if (!settings_check(settings, error))
         return complain(error);
     diag_setup((enum diag_level)settings->log_level,

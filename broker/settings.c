@@ -33,6 +33,7 @@
 
 static const char WHERE[] = "Where to listen and where events come from";
 static const char WHO[] = "Sites, origins and identities";
+static const char BENCH[] = "In place of a Frappe bench's Node server";
 static const char SIO[] = "Socket.IO";
 static const char STREAMS[] = "Streams and joins";
 static const char MEMORY[] = "What is remembered, and how long";
@@ -73,6 +74,41 @@ const struct config_row SETTINGS_ROWS[] = {
     FLAG("insecure", insecure, "off", WHO,
          "Allow --auth none on addresses that are not loopback."),
 
+    FLAG(
+        "frappe", frappe, "off", BENCH,
+        "Stand in for a bench's Node server: its site, origin, session and room rules."),
+    TEXT("frappe-bench", frappe_bench, "", NULL, BENCH,
+         "Directory of a bench: reads its configuration and turns --frappe on."),
+    TEXT(
+        "frappe-web-base", frappe_web_base, "", NULL, BENCH,
+        "URL of the bench's web server, asked who somebody is; empty means the client's "
+        "own Origin, as the original does: set it wherever strangers reach this port."),
+    COUNT("frappe-version", frappe_version, "15", 13, 17, BENCH,
+          "Frappe's major version: error texts and how its backend is asked."),
+    FLAG("frappe-needs-origin", frappe_needs_origin, "off", BENCH,
+         "Refuse clients that send no Origin (editors and scripts send none)."),
+    FLAG(
+        "developer-mode", developer_mode, "off", BENCH,
+        "Pass open_in_editor on; ask the backend at --webserver-port (v16 and later)."),
+    COUNT("webserver-port", webserver_port, "0", 0, 65535, BENCH,
+          "Port of the development web server; 0 = unknown."),
+    ENUM("task-guard", task_guard, "off", "off|backend", BENCH,
+         "Ask the backend before a task may be watched (--task-guard-method)."),
+    TEXT("task-guard-method", task_guard_method, "", NULL, BENCH,
+         "Method that is asked: GET /api/method/NAME?task_id=..., true allows."),
+    MILLIS("auth-timeout-ms", auth_timeout_ms, "10000", 50, DAY_MS, NULL, BENCH,
+           "The backend must answer a question within it."),
+    MILLIS("auth-cache-ms", auth_cache_ms, "5000", 0, DAY_MS, NULL, BENCH,
+           "How long an answer of the backend is good for."),
+
+    ENUM(
+        "recovery", recovery, "auto", "auto|on|off", SIO,
+        "Connection state recovery of stock clients: auto offers it to browsers and to "
+        "clients that ask (auth: {recovery: true} or ?recovery=1)."),
+    MILLIS("recovery-ms", recovery_ms, "120000", 100, DAY_MS, NULL, SIO,
+           "How long a cut session is kept for its client."),
+    COUNT("max-saved-sessions", max_saved_sessions, "10000", 0, 1000000, SIO,
+          "Cut sessions kept at once; the oldest goes."),
     MILLIS("ping-interval-ms", ping_interval_ms, "25000", 50, DAY_MS, NULL, SIO,
            "Engine.IO: time between pings."),
     MILLIS("ping-timeout-ms", ping_timeout_ms, "20000", 50, DAY_MS, NULL, SIO,
@@ -168,9 +204,18 @@ static bool is_loopback(const char *address)
            has_prefix(address, "localhost:") || has_prefix(address, "unix:");
 }
 
+enum auth_choice settings_auth(const struct settings *settings)
+{
+    if (settings->auth != AUTH_AUTO)
+        return (enum auth_choice)settings->auth;
+    return settings->frappe ? AUTH_FRAPPE : AUTH_NONE;
+}
+
 bool settings_check(const struct settings *settings, struct buf *error)
 {
-    for (size_t i = 0; i < settings->listen.count && !settings->insecure; i++)
+    for (size_t i = 0; i < settings->listen.count && !settings->insecure &&
+                       settings_auth(settings) == AUTH_NONE;
+         i++)
         if (!is_loopback(settings->listen.items[i]))
             return buf_printf(
                        error,

@@ -16,8 +16,24 @@ struct settings {
     char *default_site;
     struct config_list sites;
     struct config_list origins;
-    unsigned auth;
+    unsigned auth; /* enum auth_choice */
     bool insecure;
+
+    bool frappe;
+    char *frappe_bench;
+    char *frappe_web_base;
+    uint64_t frappe_version;
+    bool frappe_needs_origin;
+    bool developer_mode;
+    uint64_t webserver_port;
+    unsigned task_guard; /* 0 off, 1 backend */
+    char *task_guard_method;
+    uint64_t auth_timeout_ms;
+    uint64_t auth_cache_ms;
+
+    unsigned recovery; /* enum recovery */
+    uint64_t recovery_ms;
+    uint64_t max_saved_sessions;
 
     uint64_t ping_interval_ms;
     uint64_t ping_timeout_ms;
@@ -61,6 +77,10 @@ struct settings {
     unsigned log_level;
     unsigned log_format;
 };
+
+enum auth_choice { AUTH_AUTO, AUTH_NONE, AUTH_FRAPPE };
+/* AUTH_AUTO resolved: frappe where the broker stands in for a bench, else none. */
+enum auth_choice settings_auth(const struct settings *settings);
 
 extern const struct config_row SETTINGS_ROWS[];
 extern const size_t SETTINGS_COUNT;

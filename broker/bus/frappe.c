@@ -145,16 +145,21 @@ static bool deliver_rooms(struct publication *pub, const struct json_member *roo
     return true;
 }
 
-/* Without a room: to everyone, in the topic whose name is empty. */
+static bool broadcast_to(struct topic *topic, void *ctx)
+{
+    struct publication *pub = ctx;
+
+    if (topic_kind(topic) == TOPIC_ROOM && topic_name(topic).len == 0 &&
+        !topic_append(topic, &pub->event))
+        skip(pub->frappe, SKIP_FULL);
+    return true;
+}
+
+/* Without a room: to everyone on every site. Each site has a topic without a name. It is
+ * rare (a build, say), so looking through all topics is cheap enough. */
 static void broadcast(struct publication *pub)
 {
-    struct topic *topic =
-        hub_find(pub->frappe->hub, TOPIC_ROOM, slice_of(""), slice_of(""));
-
-    if (topic == NULL)
-        counter_add(pub->frappe->unheard, 1);
-    else if (!topic_append(topic, &pub->event))
-        skip(pub->frappe, SKIP_FULL);
+    hub_each(pub->frappe->hub, broadcast_to, pub);
 }
 
 /* ---- a message ---- */

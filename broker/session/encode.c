@@ -82,6 +82,11 @@ static void wrap_sio(struct buf *out, struct slice site, struct format format,
     json_quote(&text, piece->name);
     buf_putc(&text, ',');
     buf_slice(&text, piece->data);
+    if (piece->id.len > 0) {
+        buf_puts(&text, ",\"");
+        buf_slice(&text, piece->id);
+        buf_putc(&text, '"');
+    }
     buf_putc(&text, ']');
     /* `start` 0: the first packet of these shared bytes has no separator; who joins them
      * behind others adds it. */
@@ -137,11 +142,11 @@ static void put_with_id(struct buf *data, const struct entry *entry, struct slic
 }
 
 void encode_event(struct buf *out, const struct topic *topic, const struct entry *entry,
-                  struct format format, struct slice sse_id)
+                  struct format format, struct slice mark)
 {
     char id_text[EVENT_ID_SIZE];
     struct slice id = {id_text, event_id_format(entry->id, id_text)};
-    struct piece piece = {.name = entry->name, .data = entry->body, .id = sse_id};
+    struct piece piece = {.name = entry->name, .data = entry->body, .id = mark};
     struct buf data;
 
     buf_init(&data, PIECE_LIMIT);
@@ -161,7 +166,7 @@ void encode_entry(struct buf *out, const struct topic *topic, const struct entry
     encode_event(out, topic, entry, format_of_key(key), (struct slice){0});
 }
 
-void encode_merged(struct buf *out, const struct merged *merged, struct slice sse_id,
+void encode_merged(struct buf *out, const struct merged *merged, struct slice mark,
                    struct format format)
 {
     char id_text[EVENT_ID_SIZE];
@@ -195,8 +200,8 @@ void encode_merged(struct buf *out, const struct merged *merged, struct slice ss
     if (format.dialect == DIALECT_SSE)
         piece.id =
             id.len > 0 ? id : slice_of("-"); /* no place to resume at: join_parse() */
-    if (format.dialect == DIALECT_SSE_MULTI)
-        piece.id = sse_id;
+    else
+        piece.id = mark;
     encode_piece(out, topic_site(merged->topic), format, &piece);
     buf_release(&data);
 }

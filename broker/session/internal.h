@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_SESSION_INTERNAL_H
 #define THINKWIRE_SESSION_INTERNAL_H
 
+#include "base/map.h"
 #include "session/session.h"
 
 struct session;
@@ -28,9 +29,9 @@ struct format {
     bool is_site_nsp; /* Socket.IO: namespace "/<site>" instead of "/" */
 };
 uint32_t format_key(struct format format);
-/* `sse_id` is the id line of multi-task streams, empty elsewhere. */
+/* `mark` is the place that goes with it (session_ops.cursor), empty elsewhere. */
 void encode_event(struct buf *out, const struct topic *topic, const struct entry *entry,
-                  struct format format, struct slice sse_id);
+                  struct format format, struct slice mark);
 /* The same as an entry_encoder, for shared bursts. */
 void encode_entry(struct buf *out, const struct topic *topic, const struct entry *entry,
                   uint32_t key);
@@ -39,7 +40,7 @@ void encode_entry(struct buf *out, const struct topic *topic, const struct entry
 struct piece {
     struct slice name;
     struct slice data; /* JSON */
-    struct slice id;   /* SSE id line */
+    struct slice id;   /* SSE id line; Socket.IO: offset, the last argument */
     bool is_note;      /* /ws: {"op":name,...data} */
 };
 void encode_piece(struct buf *out, struct slice site, struct format format,
@@ -53,7 +54,7 @@ struct merged {
     struct slice timestamp;
     uint64_t count;
 };
-void encode_merged(struct buf *out, const struct merged *merged, struct slice sse_id,
+void encode_merged(struct buf *out, const struct merged *merged, struct slice mark,
                    struct format format);
 
 /* ---- snapshots (snapshot.c) ---- */
@@ -95,6 +96,7 @@ struct subscription {
     uint64_t deadline_ms;
     struct event_id since; /* epoch 0 = none */
     uint64_t text_epoch;   /* which text the reader has (struct run); 0 = none */
+    uint64_t floor;        /* arrival numbers up to it are not told one by one */
     uint32_t generation;
     uint8_t stage;
     uint8_t from;
@@ -115,7 +117,8 @@ struct session_ops {
     void (*after_snapshot)(struct subscription *sub);
     /* The subscription is removed right after. */
     void (*failed)(struct subscription *sub, const char *code, const char *message);
-    /* Multi-task streams: the cursor over all tasks, told as id line. Else NULL. */
+    /* The place that goes with an event: the id line of a multi-task stream, the offset of a
+     * Socket.IO client with recovery; empty or NULL elsewhere. */
     void (*cursor)(struct session *session, struct buf *out);
     /* How a stop that this session asked for went. */
     void (*stopped)(struct session *session, const struct stop_call *call,
@@ -128,10 +131,17 @@ struct session_ops {
     void (*free)(struct session *session);
 };
 
-/* A stop that was asked for and is not answered yet. */
-struct stop_call {
+/* Something that was asked for and is not answered yet; the asker may go meanwhile. */
+struct errand {
     struct session *session; /* NULL when the asker has gone */
-    struct list node;        /* in session->stops */
+    struct list node;        /* in session->errands */
+};
+void errand_begin(struct errand *errand, struct session *session);
+/* Ends it: who asked, or NULL. */
+struct session *errand_done(struct errand *errand);
+
+struct stop_call {
+    struct errand errand;
     char *task_id;
     char *ack;
 };
@@ -144,10 +154,11 @@ struct session {
     unsigned sub_count;
     struct snapshot *held; /* being sent; let go when the sink drains */
     struct list starved;   /* in set->starved: waits for snapshot bytes */
-    struct list stops;
+    struct list errands;
     uint64_t last_order; /* arrival number of the last entry sent from several topics */
     uint8_t dialect;
     bool is_site_nsp;
+    bool is_private;  /* its frames carry an offset of its own: nothing is shared */
     bool was_blocked; /* the sink was full since the session was last level */
     bool is_dead;     /* cut or ended: sends nothing more */
 };
@@ -168,6 +179,9 @@ struct session_set {
     struct list sockets; /* ws.c: by next heartbeat */
     struct timer heartbeat;
     struct turn_task flush;
+    struct list saved; /* sio_recover.c: by deadline */
+    struct map *saved_by_pid;
+    size_t saved_count;
     struct list graves;          /* buried sessions, linked by `ready` */
     struct counter *sessions[6]; /* by dialect */
     struct counter *delivered;
@@ -177,6 +191,8 @@ struct session_set {
     struct counter *cut_opaque;
     struct counter *starved_total;
     struct counter *bad_requests;
+    struct counter *recovered;
+    struct counter *unrecovered;
 };
 
 void session_init(struct session *session, struct session_set *set,
@@ -250,5 +266,7 @@ bool session_site(const struct session_set *set, struct slice query, struct buf 
 /* sse.c, ws.c: called by the set's heartbeat timer. */
 void stream_heartbeat(struct session_set *set, uint64_t now);
 void socket_heartbeat(struct session_set *set, uint64_t now);
+/* sio_recover.c: likewise. */
+void sio_forget_saved(struct session_set *set, uint64_t now);
 
 #endif

@@ -252,6 +252,7 @@ static bool send_snapshot(struct subscription *sub, const struct sio_window *win
     sub->generation = topic_generation(topic);
     sub->text_epoch = topic_run(topic)->text_epoch;
     sub->reader.pos = after_snapshot(topic);
+    sub->floor = hub_last_order(session->set->hub);
     sub->stage = STAGE_LIVE;
     session->held = snapshot;
     counter_add(session->set->snapshots_sent, 1);

@@ -196,6 +196,7 @@ static void encode_run_of_deltas(struct buf *out, struct subscription *sub,
         buf_slice(&text, entry->text);
         merged.id = entry->id;
         merged.count++;
+        sub->session->last_order = entry->order;
         sub->reader.pos++;
         entry = topic_entry(topic, sub->reader.pos);
     }
@@ -309,7 +310,8 @@ static bool send_live(struct session *session, const struct sio_window *window,
     *is_level = behind == 0;
     if (behind == 0)
         return true;
-    if (sub != NULL && session->dialect != DIALECT_SSE_MULTI && !has_fallen_behind(sub))
+    if (sub != NULL && session->dialect != DIALECT_SSE_MULTI && !session->is_private &&
+        !has_fallen_behind(sub))
         return send_shared(sub, window);
     return send_private(session, window);
 }

@@ -57,6 +57,7 @@ static void heartbeat_fire(struct timer *timer)
 
     stream_heartbeat(set, now);
     socket_heartbeat(set, now);
+    sio_forget_saved(set, now);
 }
 
 /* ---- life ---- */
@@ -70,7 +71,7 @@ void session_init(struct session *session, struct session_set *set,
     list_init(&session->ready);
     list_init(&session->subs);
     list_init(&session->starved);
-    list_init(&session->stops);
+    list_init(&session->errands);
     set->sessions[dialect]->value++;
 }
 
@@ -81,10 +82,10 @@ void session_bury(struct session *session)
     {
         subscription_remove(LIST_ENTRY(node, struct subscription, node));
     }
-    LIST_FOR_EACH(stop_node, stop_next, &session->stops)
+    LIST_FOR_EACH(errand_node, errand_next, &session->errands)
     {
-        list_remove(stop_node);
-        LIST_ENTRY(stop_node, struct stop_call, node)->session = NULL;
+        list_remove(errand_node);
+        LIST_ENTRY(errand_node, struct errand, node)->session = NULL;
     }
     list_remove(&session->starved);
     if (session->held != NULL)
@@ -120,6 +121,12 @@ static void register_counters(struct session_set *set, struct counters *counters
                                       NULL, "Snapshots that had to wait for memory");
     set->bad_requests = counters_add(counters, COUNTER_TOTAL, "client_errors_total",
                                      NULL, "Client messages answered with an error");
+    set->recovered = counters_add(counters, COUNTER_TOTAL, "recoveries_total",
+                                  "outcome=\"recovered\"",
+                                  "Socket.IO clients that came back with a pid");
+    set->unrecovered =
+        counters_add(counters, COUNTER_TOTAL, "recoveries_total", "outcome=\"fresh\"",
+                     "Socket.IO clients that came back with a pid");
 }
 
 struct session_set *session_set_new(struct loop *loop, struct hub *hub,
@@ -147,6 +154,8 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
     timer_start(&set->heartbeat, 500, 500);
     turn_task_init(&set->flush, flush_run);
     register_counters(set, counters);
+    list_init(&set->saved);
+    set->saved_by_pid = map_new();
     hub_set_after_visit(hub, after_visit, set);
     return set;
 }
@@ -157,6 +166,8 @@ void session_set_free(struct session_set *set)
     timer_release(&set->wait_timer);
     timer_release(&set->heartbeat);
     turn_cancel(&set->flush);
+    sio_forget_saved(set, UINT64_MAX);
+    map_free(set->saved_by_pid);
     free_graves(set);
     snapshot_retire_all(set);
     free(set);

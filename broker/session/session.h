@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_SESSION_SESSION_H
 #define THINKWIRE_SESSION_SESSION_H
 
+#include "auth/auth.h"
 #include "base/config.h"
 #include "base/http.h"
 #include "engine/sio.h"
@@ -20,6 +21,17 @@
  */
 struct session_set;
 
+enum recovery { RECOVERY_AUTO, RECOVERY_ON, RECOVERY_OFF };
+
+/* The rules of a Frappe bench (frappe-realtime contract); off: none of them. */
+struct frappe_rules {
+    bool on;
+    unsigned version;    /* 13..17 */
+    bool developer_mode; /* open_in_editor is passed on */
+    bool needs_origin;   /* refuse clients that send none */
+    bool guards_tasks;   /* the backend is asked before a task may be watched */
+};
+
 struct session_options {
     uint64_t heartbeat_ms;       /* SSE comments and /ws pings */
     uint64_t wait_unknown_ms;    /* a task nobody knows yet is waited for */
@@ -31,12 +43,19 @@ struct session_options {
     size_t ws_message_bytes;     /* longest client message on /ws */
     const char *default_site;
     const struct config_list *sites; /* namespaces that exist; empty = any */
+    struct auth *auth;               /* who somebody is; borrowed */
+    struct frappe_rules frappe;
+    enum recovery recovery;    /* connection state recovery of Socket.IO clients */
+    uint64_t recovery_ms;      /* how long a cut session is kept */
+    size_t max_saved_sessions; /* of them at once; the oldest goes */
 };
 
 /* What sockets ask that is not reading; filled by who wires the rooms. */
 struct session_services {
     void (*stop)(void *ctx, const struct task_key *task, uint64_t epoch,
                  void (*done)(void *done_ctx, enum stop_status status), void *done_ctx);
+    /* Developer mode: a raw JSON object for the developer's editor. May be NULL. */
+    void (*open_in_editor)(void *ctx, struct slice json);
     void *ctx;
 };
 

@@ -117,15 +117,29 @@ void subscription_timeouts(struct timer *timer)
     rearm_waiting(set);
 }
 
+/* ---- errands ---- */
+
+void errand_begin(struct errand *errand, struct session *session)
+{
+    errand->session = session;
+    list_push_back(&session->errands, &errand->node);
+}
+
+struct session *errand_done(struct errand *errand)
+{
+    list_remove(&errand->node);
+    return errand->session;
+}
+
 /* ---- stopping ---- */
 
 static void stop_done(void *ctx, enum stop_status status)
 {
     struct stop_call *call = ctx;
+    struct session *session = errand_done(&call->errand);
 
-    list_remove(&call->node);
-    if (call->session != NULL && !call->session->is_dead)
-        call->session->ops->stopped(call->session, call, status);
+    if (session != NULL && !session->is_dead)
+        session->ops->stopped(session, call, status);
     free(call->task_id);
     free(call->ack);
     free(call);
@@ -148,9 +162,8 @@ void session_stop(struct session *session, const struct task_key *task, uint64_t
 
     if (call == NULL)
         abort();
-    call->session = session;
     call->task_id = copy_slice(task->task_id);
     call->ack = ack.ptr == NULL ? NULL : copy_slice(ack);
-    list_push_back(&session->stops, &call->node);
+    errand_begin(&call->errand, session);
     services->stop(services->ctx, task, epoch, stop_done, call);
 }

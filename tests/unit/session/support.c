@@ -75,11 +75,14 @@ struct bench *bench_new(const struct hub_limits *limits,
     struct bench *b = mem_new(sizeof(*b));
     struct session_services services = {.stop = on_stop, .ctx = b};
     struct sio_options sio = sio_defaults();
+    struct session_options mine = *options;
 
+    b->auth = auth_none_new();
+    mine.auth = b->auth;
     b->loop = loop_new();
     b->counters = counters_new();
     b->hub = hub_new(b->loop, limits, b->counters);
-    b->set = session_set_new(b->loop, b->hub, options, &services, b->counters);
+    b->set = session_set_new(b->loop, b->hub, &mine, &services, b->counters);
     b->sio = sio_server_new(b->loop, &sio, &session_sio_app, b->set, b->counters);
     sio_server_routes(b->sio, "/socket.io/", &b->http, &b->sio_ws);
     session_ws_route(b->set, &b->ws);
@@ -109,6 +112,7 @@ void bench_free(struct bench *b)
     wires_free(b);
     settle(b);
     session_set_free(b->set);
+    auth_free(b->auth);
     hub_free(b->hub);
     clients_free(b);
     counters_free(b->counters);

@@ -53,6 +53,7 @@ struct fake_exchange {
 };
 
 struct bench {
+    struct auth *auth;
     struct loop *loop;
     struct counters *counters;
     struct hub *hub;

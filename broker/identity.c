@@ -1,0 +1,117 @@
+/* identity.c - who asks the backend: auth, its HTTP client, the shared secret's Redis. */
+/* SPDX-License-Identifier: MIT */
+#include "identity.h"
+
+#include "base/mem.h"
+#include "http/client.h"
+#include "redis/link.h"
+
+#include <stdlib.h>
+
+/* Connections to the backend at once: a reconnect storm waits its turn. */
+#define BACKEND_CONNECTIONS 16
+#define BACKEND_QUESTIONS   100000
+
+struct identity_desk {
+    struct http_client *client; /* NULL with --auth none */
+    struct link *link;          /* NULL without Frappe's Redis */
+    struct auth *auth;
+};
+
+struct secret_call {
+    void (*done)(void *done_ctx, struct slice secret);
+    void *done_ctx;
+};
+
+static void secret_answered(void *ctx, const struct reply *reply)
+{
+    struct secret_call *call = ctx;
+
+    call->done(call->done_ctx, reply == NULL || reply_kind(reply) != REPLY_TEXT
+                                   ? (struct slice){0}
+                                   : reply_text(reply));
+    free(call);
+}
+
+/* The web process writes it there when it first needs it. */
+static void fetch_secret(void *ctx, void (*done)(void *done_ctx, struct slice secret),
+                         void *done_ctx)
+{
+    struct identity_desk *desk = ctx;
+    struct slice argv[] = {slice_of("GET"), slice_of("socketio_auth_secret")};
+    struct secret_call *call;
+
+    if (desk->link == NULL) {
+        done(done_ctx, (struct slice){0});
+        return;
+    }
+    call = mem_new(sizeof(*call));
+    call->done = done;
+    call->done_ctx = done_ctx;
+    link_command(desk->link, argv, 2, secret_answered, call);
+}
+
+void identity_desk_open_in_editor(struct identity_desk *desk, struct slice json)
+{
+    struct slice argv[] = {slice_of("PUBLISH"), slice_of("open_in_editor"), json};
+
+    if (desk->link != NULL)
+        link_command(desk->link, argv, 3, NULL, NULL);
+}
+
+static void ask_frappe(struct identity_desk *desk, struct loop *loop,
+                       const struct settings *settings, struct counters *counters)
+{
+    struct http_client_options client = {.max_connections_per_host =
+                                             BACKEND_CONNECTIONS};
+    struct auth_frappe_options options = {
+        .version = (unsigned)settings->frappe_version,
+        .web_base = settings->frappe_web_base,
+        .developer_mode = settings->developer_mode,
+        .webserver_port = (unsigned)settings->webserver_port,
+        .task_method = settings->task_guard_method,
+        .timeout_ms = settings->auth_timeout_ms,
+        .cache_ms = settings->auth_cache_ms,
+        .max_questions = BACKEND_QUESTIONS,
+        .secret = fetch_secret,
+        .secret_ctx = desk,
+    };
+
+    desk->client = http_client_new(loop, &client);
+    desk->auth = auth_frappe_new(loop, desk->client, &options, counters);
+}
+
+struct identity_desk *identity_desk_new(struct loop *loop,
+                                        const struct settings *settings,
+                                        const char *events_url,
+                                        struct counters *counters, struct buf *error)
+{
+    struct identity_desk *desk = mem_new(sizeof(*desk));
+    struct link_options link = {.name = "thinkwired-auth"};
+
+    if (settings->frappe && strcmp(events_url, "none") != 0) {
+        desk->link = link_new(loop, events_url, &link, error);
+        if (desk->link == NULL) {
+            free(desk);
+            return NULL;
+        }
+    }
+    if (settings_auth(settings) == AUTH_FRAPPE)
+        ask_frappe(desk, loop, settings, counters);
+    else
+        desk->auth = auth_none_new();
+    return desk;
+}
+
+void identity_desk_free(struct identity_desk *desk)
+{
+    auth_free(desk->auth);
+    http_client_free(desk->client);
+    link_free(desk->link);
+    free(desk);
+}
+
+struct auth *identity_desk_auth(const struct identity_desk *desk)
+{
+    return desk->auth;
+}

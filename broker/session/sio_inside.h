@@ -1,0 +1,80 @@
+/* sio_inside.h - what the sio_*.c files share; nobody else includes it. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_SESSION_SIO_INSIDE_H
+#define THINKWIRE_SESSION_SIO_INSIDE_H
+
+#include "auth/auth.h"
+#include "codec/json.h"
+#include "session/internal.h"
+
+#define SIO_TEXT_LIMIT 4096
+
+/*
+ *   on_connect --site, origin, who?--> accept --rooms--> connected --cut--> saved
+ *                                        ^                                    |
+ *                                        +---- CONNECT with pid and offset ---+
+ */
+struct sio_session {
+    struct session session;
+    struct sio_socket *socket; /* NULL while saved, and once gone */
+    char *site;
+    struct identity *who; /* NULL until it is known */
+    /* connection state recovery (sio_recover.c); pid is "" where it is not offered */
+    char pid[32];
+    char id[32];          /* the public socket id, kept over a recovery */
+    uint64_t first_order; /* arrival number when it connected */
+    uint64_t sent_order;  /* the highest that was sent */
+    struct list saved;    /* in set->saved, by deadline */
+    uint64_t saved_until_ms;
+    uint64_t connected_ms;
+};
+
+static inline struct sio_session *sio_session_of(struct session *session)
+{
+    return LIST_ENTRY(session, struct sio_session, session);
+}
+
+/* ---- sio.c ---- */
+extern const struct session_ops SIO_READER_OPS;
+/* [{"ok":true|false, ...}] as acknowledgement; nothing when `ack` is NULL. */
+void sio_acknowledge(struct sio_session *reader, struct slice ack, bool ok,
+                     struct slice members);
+void sio_acknowledge_error(struct sio_session *reader, struct slice ack,
+                           const char *code, const char *message, const char *field);
+/* The acknowledgement that an event wants, or NULL. */
+struct slice sio_wanted_ack(const struct sio_event *event);
+/* The n-th argument after the event's name, from 0. */
+bool sio_argument(const struct sio_event *event, unsigned n, struct json_member *arg);
+/* As JavaScript joins an argument to a text; "undefined" when it is missing. */
+bool sio_coerce(const struct sio_event *event, unsigned n, struct buf *out);
+/* A string-form subscription: live from now on. NULL when a bound is reached. */
+struct subscription *sio_follow(struct sio_session *reader, struct topic *topic);
+/* What the handshake shows of its sender, for the session's site. */
+struct credentials sio_credentials(const struct sio_session *reader);
+
+/* ---- sio_connect.c ---- */
+void sio_on_connect(void *ctx, struct sio_socket *socket, struct slice auth);
+
+/* ---- sio_tasks.c, sio_docs.c ---- */
+struct sio_handler {
+    const char *name;
+    void (*run)(struct sio_session *reader, const struct sio_event *event);
+    bool is_frappe; /* only where the broker stands in for a bench */
+};
+extern const struct sio_handler SIO_TASK_HANDLERS[];
+extern const struct sio_handler SIO_DOC_HANDLERS[];
+/* The rooms a user is in by being connected. */
+void sio_join_rooms(struct sio_session *reader);
+/* It came back, or lost its socket: who has its open documents open is told anew. */
+void sio_tell_documents(struct sio_session *reader);
+
+/* ---- sio_recover.c ---- */
+/* Whether a CONNECT is offered recovery; sets pid and places. */
+void sio_offer_recovery(struct sio_session *reader, struct slice auth);
+/* A session that can go on for this CONNECT: its place is set, `fresh` is to be buried.
+ * NULL: it is a new one. */
+struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth);
+/* Keeps a session whose transport was cut; false when it is not to be kept. */
+bool sio_save(struct sio_session *reader, const char *reason);
+
+#endif

@@ -1,0 +1,245 @@
+/* sio_recover.c - connection state recovery of stock Socket.IO clients (4.6 and later). */
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "session/sio_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * A session whose transport was cut is kept as it is: its cursors stay in the topics, so
+ * nothing is copied and nothing is queued. A client that comes back with the secret `pid`
+ * and the offset of the last event it has seen goes on from there. The offset is the
+ * arrival number of that event; it says where the client stands, never what it may see:
+ * who it is was asked again before.
+ *
+ * Honest non-recovery: if an event that the client lacks is gone from a window, or another
+ * user comes with the pid, it gets a fresh session, and knows by socket.recovered.
+ */
+
+static const char *const KEPT_REASONS[] = {
+    "transport error", "transport close",      "ping timeout",
+    "forced close",    "server shutting down", "forced server close",
+};
+
+static bool asks_for_recovery(struct slice auth)
+{
+    struct json_member member;
+
+    return auth.len > 0 && json_get(auth, "recovery", &member) &&
+           member.kind == JSON_TRUE;
+}
+
+/* Browsers take the extra argument in their stride; handlers of other languages do not. */
+static bool is_browser(const struct sio_handshake *shake)
+{
+    return shake->origin.ptr != NULL && shake->user_agent.len >= 8 &&
+           memcmp(shake->user_agent.ptr, "Mozilla/", 8) == 0;
+}
+
+static bool is_offered(const struct sio_session *reader, struct slice auth)
+{
+    const struct session_options *options = &reader->session.set->options;
+    const struct sio_handshake *shake = sio_handshake(reader->socket);
+    struct json_member pid;
+    struct buf value;
+    bool asked;
+
+    if (options->recovery == RECOVERY_OFF || sio_revision(reader->socket) != 4)
+        return false;
+    if (options->recovery == RECOVERY_ON)
+        return true;
+    buf_init(&value, 16);
+    asked = http_query_get(shake->query, "recovery", &value) &&
+            slice_is(buf_view(&value), "1");
+    buf_release(&value);
+    /* Who comes with a pid was offered recovery before. */
+    return asked || asks_for_recovery(auth) || is_browser(shake) ||
+           (auth.len > 0 && json_get(auth, "pid", &pid));
+}
+
+void sio_offer_recovery(struct sio_session *reader, struct slice auth)
+{
+    unsigned char secret[12];
+
+    if (!is_offered(reader, auth))
+        return;
+    random_bytes(secret, sizeof(secret));
+    for (size_t i = 0; i < sizeof(secret); i++)
+        snprintf(reader->pid + 2 * i, 3, "%02x", secret[i]);
+    /* Its frames end in an offset of its own: they are not shared. */
+    reader->session.is_private = true;
+}
+
+/* ---- coming back ---- */
+
+static bool take_text(struct slice auth, const char *key, char *out, size_t size)
+{
+    struct json_member member;
+    struct slice raw;
+
+    if (!json_get(auth, key, &member) || member.kind != JSON_STRING)
+        return false;
+    raw = json_string_raw(member.value);
+    if (raw.len >= size)
+        return false;
+    memcpy(out, raw.ptr, raw.len);
+    out[raw.len] = '\0';
+    return true;
+}
+
+static struct sio_session *find_saved(const struct session_set *set, const char *pid)
+{
+    return map_get(set->saved_by_pid, slice_of(pid));
+}
+
+/* "<nonce>-<arrival number>"; absent when the client had received nothing yet. */
+static bool parse_offset(const struct sio_session *saved, struct slice auth,
+                         uint64_t *order)
+{
+    unsigned long long nonce;
+    unsigned long long number;
+    struct json_member member;
+    char text[64];
+    char *end;
+
+    *order = saved->first_order;
+    if (!json_get(auth, "offset", &member) || member.kind == JSON_NULL)
+        return true;
+    if (!take_text(auth, "offset", text, sizeof(text)))
+        return false;
+    nonce = strtoull(text, &end, 16);
+    if (*end != '-' || nonce != hub_nonce(saved->session.set->hub))
+        return false;
+    number = strtoull(end + 1, &end, 10);
+    *order = number;
+    return *end == '\0';
+}
+
+/* Where a subscription goes on for a client that has seen everything up to `order`. False:
+ * something it lacks is gone. */
+static bool place(struct subscription *sub, uint64_t order)
+{
+    struct topic *topic = sub->reader.topic;
+    uint64_t pos;
+
+    if (sub->stage != STAGE_LIVE || sub->owes_reply)
+        return true; /* it joins anew: nothing of it was told */
+    if (order < sub->floor && sub->is_native) {
+        join_resync(sub, "recovered");
+        return true;
+    }
+    pos = topic_after_order(topic, order < sub->floor ? sub->floor : order);
+    if (pos == 0)
+        return false;
+    sub->reader.pos = pos;
+    return true;
+}
+
+static bool place_all(struct sio_session *saved, uint64_t order)
+{
+    /* Whoever has seen the last thing sent lacks only what came since: the cursors are
+     * right as they are, however old the offset is. */
+    if (order >= saved->sent_order)
+        return true;
+    LIST_FOR_EACH(node, next, &saved->session.subs)
+    {
+        if (!place(LIST_ENTRY(node, struct subscription, node), order))
+            return false;
+    }
+    saved->sent_order = order;
+    return true;
+}
+
+static bool has_lost(const struct sio_session *saved)
+{
+    LIST_FOR_EACH(node, next, &saved->session.subs)
+    {
+        const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (!sub->is_native && reader_lag(&sub->reader) == READER_LOST)
+            return true;
+    }
+    return false;
+}
+
+static void forget(struct sio_session *saved)
+{
+    struct session_set *set = saved->session.set;
+
+    map_remove(set->saved_by_pid, slice_of(saved->pid));
+    list_remove(&saved->saved);
+    set->saved_count--;
+}
+
+static bool is_same_person(const struct sio_session *a, const struct sio_session *b)
+{
+    return strcmp(a->site, b->site) == 0 &&
+           a->session.is_site_nsp == b->session.is_site_nsp &&
+           strcmp(a->who->user, b->who->user) == 0 &&
+           a->who->is_system_user == b->who->is_system_user;
+}
+
+struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
+{
+    struct session_set *set = fresh->session.set;
+    struct sio_session *saved;
+    uint64_t order;
+    char pid[64];
+
+    if (auth.len == 0 || !take_text(auth, "pid", pid, sizeof(pid)))
+        return NULL;
+    saved = find_saved(set, pid);
+    if (saved == NULL || !is_same_person(saved, fresh)) {
+        counter_add(set->unrecovered, 1);
+        return NULL;
+    }
+    forget(saved);
+    if (saved->session.is_dead || !parse_offset(saved, auth, &order) ||
+        !place_all(saved, order) || has_lost(saved)) {
+        counter_add(set->unrecovered, 1);
+        session_bury(&saved->session);
+        return NULL;
+    }
+    counter_add(set->recovered, 1);
+    return saved;
+}
+
+/* ---- keeping ---- */
+
+bool sio_save(struct sio_session *reader, const char *reason)
+{
+    struct session_set *set = reader->session.set;
+    bool is_kept = false;
+
+    if (reader->pid[0] == '\0' || reader->session.is_dead ||
+        set->options.max_saved_sessions == 0)
+        return false;
+    for (size_t i = 0; i < sizeof(KEPT_REASONS) / sizeof(KEPT_REASONS[0]); i++)
+        if (strcmp(reason, KEPT_REASONS[i]) == 0)
+            is_kept = true;
+    if (!is_kept)
+        return false;
+    if (set->saved_count >= set->options.max_saved_sessions) {
+        struct sio_session *oldest =
+            LIST_ENTRY(set->saved.next, struct sio_session, saved);
+        forget(oldest);
+        session_bury(&oldest->session);
+    }
+    reader->saved_until_ms = loop_now_ms(set->loop) + set->options.recovery_ms;
+    list_push_back(&set->saved, &reader->saved);
+    map_set(set->saved_by_pid, slice_of(reader->pid), reader);
+    set->saved_count++;
+    return true;
+}
+
+void sio_forget_saved(struct session_set *set, uint64_t now)
+{
+    while (!list_is_empty(&set->saved)) {
+        struct sio_session *saved =
+            LIST_ENTRY(set->saved.next, struct sio_session, saved);
+        if (saved->saved_until_ms > now)
+            return;
+        forget(saved);
+        session_bury(&saved->session);
+    }
+}
