@@ -101,7 +101,7 @@ int emit_status(const struct emit *emit, enum thinkwire_status status)
         if (thinkwire_trouble(emit->thinkwire, words, sizeof(words)) == 0)
             snprintf(words, sizeof(words), "no answer");
         return tool_fail("emit", TOOL_UNREACHABLE, "%s: not all was acknowledged: %s",
-                         emit->url, words);
+                         emit->shown.data, words);
     case THINKWIRE_ENDED:
         return tool_fail("emit", TOOL_REFUSED, "the run of task %s was ended meanwhile",
                          emit->options.task);
@@ -116,7 +116,7 @@ int emit_status(const struct emit *emit, enum thinkwire_status status)
         break;
     }
     if (thinkwire_trouble(emit->thinkwire, words, sizeof(words)) != 0)
-        return tool_fail("emit", TOOL_REFUSED, "%s: %s", emit->url, words);
+        return tool_fail("emit", TOOL_REFUSED, "%s: %s", emit->shown.data, words);
     return tool_fail("emit", TOOL_REFUSED, "%s", thinkwire_status_text(status));
 }
 
@@ -147,7 +147,8 @@ static int await_far(struct emit *emit)
                 "emit", TOOL_UNREACHABLE,
                 "nothing answers at %s (%s); start it, or name another with %s or "
                 "THINKWIRE_URL",
-                emit->url, words, tool_is_http(emit->url) ? "--http" : "--redis");
+                emit->shown.data, words,
+                tool_is_http(emit->url) ? "--http" : "--redis");
         pause_ms(20);
     }
     return TOOL_OK;
@@ -223,6 +224,9 @@ static void choose_url(struct emit *emit)
         emit->url = o->redis;
     if (o->http[0] != 0)
         emit->url = o->http;
+    buf_init(&emit->shown, 4096);
+    tool_shown_url(emit->url, &emit->shown);
+    (void)buf_text(&emit->shown);
 }
 
 static void join_words(struct emit *emit, const struct config_list *positional)
@@ -274,6 +278,7 @@ int tool_emit(int argc, char **argv)
     choose_mode(&emit);
     code = emit_all(&emit);
     buf_release(&emit.words);
+    buf_release(&emit.shown);
 out:
     for (size_t i = 0; i < positional.count; i++)
         free(positional.items[i]);

@@ -29,6 +29,7 @@ struct emit_options {
 struct emit {
     struct emit_options options;
     const char *url;  /* the one that counts */
+    struct buf shown; /* the same, for messages */
     struct buf words; /* positional arguments, joined by blanks */
     bool has_words;   /* or --text */
     struct thinkwire *thinkwire;

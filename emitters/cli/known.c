@@ -184,7 +184,7 @@ bool known_text(const struct emit *emit, struct buf *text, struct buf *reasoning
                                         : known_by_redis(emit, text, reasoning);
     if (!good)
         tool_fail("emit", 0, "%s: cannot read what task %s has said; give the text",
-                  emit->url, emit->options.task);
+                  emit->shown.data, emit->options.task);
     return good;
 }
 

@@ -55,6 +55,18 @@ bool tool_is_http(const char *url)
     return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
 }
 
+void tool_shown_url(const char *url, struct buf *out)
+{
+    const char *authority = strstr(url, "://");
+    const char *at = strrchr(url, '@');
+    if (authority == NULL || at == NULL) {
+        buf_puts(out, url);
+        return;
+    }
+    buf_append(out, url, (size_t)(authority - url) + 3);
+    buf_puts(out, at + 1);
+}
+
 static const struct tool *find_tool(const char *name)
 {
     for (size_t i = 0; i < tool_count; i++)

@@ -20,7 +20,7 @@ void view_init(struct view *view, bool only_text)
 /* What others wrote must not steer this terminal. */
 static void put_clean(const struct view *view, struct slice utf8)
 {
-    if (!view->is_terminal) {
+    if (utf8.len > 0 && !view->is_terminal) {
         fwrite(utf8.ptr, 1, utf8.len, stdout);
         return;
     }

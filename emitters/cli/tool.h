@@ -34,5 +34,7 @@ bool tool_config(const struct config_request *request, void *target, int *exit_c
 int tool_fail(const char *tool, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool tool_is_http(const char *url);
+/* For messages: `url` without name and password. */
+void tool_shown_url(const char *url, struct buf *out);
 
 #endif
