@@ -33,6 +33,12 @@ static void begin_anew(struct tale *tale)
     tale->endings = 0;
 }
 
+static void stand_at(struct tale *tale, const char *id)
+{
+    if (id != tale->last_id)
+        snprintf(tale->last_id, sizeof(tale->last_id), "%s", id);
+}
+
 /* ---- members of what was told ---- */
 
 static struct slice member_raw(struct slice object, const char *key)
@@ -67,6 +73,18 @@ static void put_if(struct client *c, const char *before, struct slice text)
 
 /* ---- what is told ---- */
 
+/* Ids of one epoch never repeat nor step back. */
+static void rises(const struct tale *tale, struct slice id)
+{
+    struct event_id last;
+    struct event_id next;
+
+    if (!event_id_parse(slice_of(tale->last_id), &last) || !event_id_parse(id, &next) ||
+        last.epoch != next.epoch)
+        return;
+    assert_true(next.seq > last.seq);
+}
+
 static void fold(struct tale *tale, struct slice data)
 {
     struct slice type = member_raw(data, "type");
@@ -79,6 +97,7 @@ static void fold(struct tale *tale, struct slice data)
         assert_true(json_unescape(kept, member_raw(data, "text")));
     if (event_type_is_terminal(event_type_of(type)))
         tale->endings++;
+    rises(tale, id);
     if (id.len > 0)
         snprintf(tale->last_id, sizeof(tale->last_id), "%.*s", (int)id.len, id.ptr);
 }
@@ -247,17 +266,18 @@ static void take_chunks(struct client *c)
 {
     while (c->in.len > 0) {
         if (c->chunk_left > 0) {
-            size_t len = c->in.len < c->chunk_left ? c->in.len : c->chunk_left;
-            c->chunk_left -= len;
-            take_body(c, len);
+            size_t part = c->in.len < c->chunk_left ? c->in.len : c->chunk_left;
+            c->chunk_left -= part;
+            take_body(c, part);
             continue;
         }
         const char *end = memmem(c->in.data, c->in.len, "\r\n", 2);
+        size_t len = end == NULL ? 0 : (size_t)(end - c->in.data);
         if (end == NULL)
             return;
-        if (end > c->in.data) /* else the line end behind a chunk */
+        if (len > 0) /* else the line end behind a chunk */
             c->chunk_left = strtoul(buf_text(&c->in), NULL, 16);
-        buf_consume(&c->in, (size_t)(end - c->in.data) + 2);
+        buf_consume(&c->in, len + 2);
     }
 }
 
@@ -419,6 +439,8 @@ void client_join(struct client *c, const char *tasks, const char *since,
         c->bench->last_event_id = since;
         if (since == NULL && strchr(tasks, ',') == NULL)
             begin_anew(client_tale(c, tasks));
+        else if (since != NULL && strchr(tasks, ',') == NULL)
+            stand_at(client_tale(c, tasks), since);
         if (since == NULL)
             c->sse_id[0] = '\0';
         join_stream(c, tasks, from);
@@ -427,6 +449,8 @@ void client_join(struct client *c, const char *tasks, const char *since,
     }
     if (since == NULL)
         begin_anew(client_tale(c, tasks));
+    else
+        stand_at(client_tale(c, tasks), since);
     buf_init(&text, 4096);
     buf_puts(&text, c->kind == KIND_WS ? "{\"op\":\"subscribe\""
                                        : "421[\"task_subscribe\",{\"x\":0");

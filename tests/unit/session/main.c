@@ -14,5 +14,6 @@ int main(void)
     failures += test_sio();
     failures += test_snapshot();
     failures += test_life();
+    failures += test_property();
     return failures;
 }
