@@ -156,6 +156,15 @@ typedef void store_ranged(void *ctx, bool ok, const struct store_entry *entries,
                           size_t count);
 void store_range(struct store *store, const struct store_span *span, store_ranged *done,
                  void *ctx);
+/* Entries of the run of `before` that stand before it, at most `count`: the newest of them,
+ * in order. */
+struct store_past {
+    struct task_key task;
+    struct event_id before;
+    size_t count;
+};
+void store_range_back(struct store *store, const struct store_past *past,
+                      store_ranged *done, void *ctx);
 /* The one entry `id`: count is 0 or 1. */
 void store_entry_at(struct store *store, const struct task_key *task,
                     struct event_id id, store_ranged *done, void *ctx);

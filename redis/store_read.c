@@ -219,7 +219,7 @@ void store_load(struct store *store, const struct task_key *task, size_t newest,
 
 /* ---- range ---- */
 
-static void finish_range(struct call *call, const struct reply *reply)
+static void hand_out(struct call *call, const struct reply *reply, bool is_newest_first)
 {
     store_ranged *done = (store_ranged *)call->done;
     size_t count = 0;
@@ -228,9 +228,19 @@ static void finish_range(struct call *call, const struct reply *reply)
         done(call->ctx, false, NULL, 0);
         return;
     }
-    struct store_entry *entries = read_entries(reply, false, 0, &count);
+    struct store_entry *entries = read_entries(reply, is_newest_first, 0, &count);
     done(call->ctx, true, entries, count);
     free(entries);
+}
+
+static void finish_range(struct call *call, const struct reply *reply)
+{
+    hand_out(call, reply, false);
+}
+
+static void finish_range_back(struct call *call, const struct reply *reply)
+{
+    hand_out(call, reply, true);
 }
 
 static struct call *range_new(struct store *store, const struct task_key *task,
@@ -257,6 +267,28 @@ void store_range(struct store *store, const struct store_span *span, store_range
     call_arg(call, slice_of("+"));
     call_arg(call, slice_of("COUNT"));
     call_arg_u64(call, span->count == 0 ? 1 : span->count);
+    call_command(call);
+}
+
+void store_range_back(struct store *store, const struct store_past *past,
+                      store_ranged *done, void *ctx)
+{
+    struct call *call = call_new(store, &past->task, finish_range_back);
+    struct event_id newest = past->before;
+    struct event_id oldest = {past->before.epoch, 0, false};
+    char id[EVENT_ID_SIZE];
+
+    call->done = (void (*)(void))done;
+    call->ctx = ctx;
+    newest.seq -= newest.seq > 0 ? 1 : 0; /* <epoch>-0 is no entry's id */
+    call_arg(call, slice_of("XREVRANGE"));
+    call_arg_key(call, "log");
+    (void)event_id_format(newest, id);
+    call_arg(call, slice_of(id));
+    (void)event_id_format(oldest, id);
+    call_arg(call, slice_of(id));
+    call_arg(call, slice_of("COUNT"));
+    call_arg_u64(call, past->count == 0 ? 1 : past->count);
     call_command(call);
 }
 

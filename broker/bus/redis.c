@@ -176,6 +176,7 @@ static const struct bus_ops bus_slots = {
 static const struct hub_feed feed_slots = {
     .on_watch = bus_watch_start,
     .on_unwatch = bus_watch_stop,
+    .on_history = bus_watch_history,
 };
 
 static struct counter *total(struct counters *counters, const char *name,
@@ -197,6 +198,8 @@ static void add_counters(struct bus_redis *bus, struct counters *counters)
     bus->bad_entries = total(counters, "redis_bad_entries_total", NULL,
                              "Stream entries that were no events");
     bus->loads = total(counters, "redis_loads_total", NULL, "Tasks loaded from Redis");
+    bus->history = total(counters, "redis_history_entries_total", NULL,
+                         "Older entries read because a reader wanted them");
     bus->reloads = total(counters, "redis_reloads_total", NULL,
                          "Watched tasks loaded anew: data or messages were lost");
     bus->probes =

@@ -8,10 +8,10 @@
 #include "bus/bus.h"
 #include "redis/store.h"
 
-/* Entries of a task that is loaded: what `from=start` and an old `since` can get. More are
- * in Redis, but a late join must stay a matter of a few milliseconds. */
-#define BUS_LOAD_ENTRIES 1000
-/* Entries read at a time when a gap is healed. */
+/* Entries of a task that is loaded: a late join must stay a matter of a few milliseconds.
+ * The older ones are read when `from=start` or an old `since` wants them. */
+#define BUS_LOAD_ENTRIES 256
+/* Entries read at a time when a gap is healed, or of the past. */
 #define BUS_RANGE_CHUNK 500
 /* A load is six commands: some twenty thousand tasks may be joined at once. */
 #define BUS_MAX_IN_FLIGHT (1U << 17)
@@ -51,6 +51,7 @@ struct bus_redis {
     struct counter *gaps;
     struct counter *reloads;
     struct counter *loads;
+    struct counter *history;
     struct counter *probes;
     struct counter *bad_payloads;
     struct counter *bad_entries;
@@ -61,6 +62,7 @@ struct bus_redis {
 /* redis_watch.c: topics that are read here, kept level with Redis */
 void bus_watch_start(void *ctx, struct topic *topic);
 void bus_watch_stop(void *ctx, struct topic *topic);
+void bus_watch_history(void *ctx, struct topic *topic);
 void bus_watch_subscribed(struct bus_redis *bus, struct slice channel);
 void bus_watch_message(struct bus_redis *bus, struct slice channel,
                        struct slice payload);
@@ -68,6 +70,17 @@ void bus_watch_message(struct bus_redis *bus, struct slice channel,
 void bus_watch_resume(struct bus_redis *bus);
 void bus_watch_tick(struct timer *timer);
 void bus_watch_release(struct bus_redis *bus);
+
+/* redis_restore.c: what was read from Redis -> topics */
+/* The event of an entry, readable or not. */
+void bus_entry_read(struct bus_redis *bus, const struct topic *topic,
+                    const struct store_entry *entry, struct buf *scratch,
+                    struct topic_event *event);
+void bus_restore(struct bus_redis *bus, struct topic *topic,
+                 const struct store_task *task);
+/* Puts entries before the window; answers how many of them, from the newest on. */
+size_t bus_restore_older(struct bus_redis *bus, struct topic *topic,
+                         const struct store_entry *entries, size_t count);
 
 /* redis_event.c: JSON from Redis -> an event of a topic */
 /* False when it is not an event we can pass on. `scratch` holds what the event points to

@@ -14,7 +14,8 @@
  * payload, and whatever it leaves open is asked of the stream.
  *
  *   SUBSCRIBE --confirmed--> LOAD ---> LIVE <---------> LOOK (was silent: compare)
- *       ^                     ^  ^      |  ^              |
+ *       ^                     ^  ^      |  ^              |      (and HISTORY, likewise,
+ *       |                     |  |      |  |              |       when a reader wants it)
  *       |     other epoch, ---+  |      |  |  level       | behind
  *       |     gone back          |      v  |              |
  *       |                        +---- RANGE <------------+
@@ -25,7 +26,16 @@
  * An answer that comes when `step` has become something else is thrown away and the new
  * question asked: what arrived meanwhile was newer.
  */
-enum step { STEP_SUBSCRIBE, STEP_LOAD, STEP_VERIFY, STEP_RANGE, STEP_LIVE, STEP_LOOK };
+enum step {
+    STEP_SUBSCRIBE,
+    STEP_LOAD,
+    STEP_VERIFY,
+    STEP_RANGE,
+    /* From here on what the live channel brings is taken in at once. */
+    STEP_LIVE,
+    STEP_LOOK,
+    STEP_HISTORY
+};
 
 struct watch {
     struct list node; /* in bus->watches, by probe_ms */
@@ -38,6 +48,7 @@ struct watch {
     enum step asked;
     bool is_asking;
     bool is_stale;          /* the answer on its way is from before an erasure */
+    bool wants_history;     /* the topic waits for events from before its window */
     struct event_id latest; /* the newest id the live channel has told of */
     /* When the question on its way was asked: */
     struct event_id asked_latest;
@@ -66,7 +77,7 @@ static struct event_id held_id(const struct watch *watch)
 
 static bool is_live(const struct watch *watch)
 {
-    return watch->step == STEP_LIVE || watch->step == STEP_LOOK;
+    return watch->step >= STEP_LIVE;
 }
 
 static bool is_newer(struct event_id a, struct event_id b)
@@ -88,6 +99,14 @@ static void go(struct watch *watch, enum step step)
     ask(watch);
 }
 
+/* Nothing is missing at the head; what readers want of the past comes last. */
+static void rest(struct watch *watch)
+{
+    watch->step = STEP_LIVE;
+    if (watch->wants_history)
+        go(watch, STEP_HISTORY);
+}
+
 static void reload(struct watch *watch)
 {
     counter_add(watch->bus->reloads, 1);
@@ -104,7 +123,7 @@ static void settle(struct watch *watch)
     else if (watch->latest.epoch == held.epoch && watch->latest.seq > held.seq)
         go(watch, STEP_RANGE);
     else
-        watch->step = STEP_LIVE;
+        rest(watch);
 }
 
 /* The same after all there is was read: an id that was told of before we asked, and is not
@@ -118,56 +137,6 @@ static void settle_read(struct watch *watch)
 
 /* ---- load ---- */
 
-static void lend(struct accumulated *acc, const struct store_text *text)
-{
-    struct slice stamp = text->timestamp;
-
-    acc->merged = text->merged;
-    acc->first_seq = text->first_seq;
-    acc->last_seq = text->last_seq;
-    /* Read only: topic_restore() copies. */
-    acc->utf8 = (struct buf){.data = (char *)(uintptr_t)text->utf8.ptr,
-                             .len = text->utf8.len,
-                             .cap = text->utf8.len,
-                             .limit_bytes = text->utf8.len};
-    if (stamp.len > 0 && stamp.len < sizeof(acc->timestamp))
-        memcpy(acc->timestamp, stamp.ptr, stamp.len);
-}
-
-/* The event of an entry, readable or not. */
-static void read_entry(struct watch *watch, const struct store_entry *entry,
-                       struct buf *scratch, struct topic_event *event)
-{
-    if (bus_event_read(entry->id, entry->json, scratch, event))
-        return;
-    counter_add(watch->bus->bad_entries, 1);
-    bus_event_unreadable(watch->topic, entry->id, scratch, event);
-}
-
-static void restore(struct watch *watch, const struct store_task *task)
-{
-    struct run run = {
-        .epoch = task->epoch,
-        .state = task->state,
-        .last_seq = task->last_seq,
-        .started_ms = task->started_ms,
-        .text_started_ms = task->text_started_ms,
-        .finished_ms = task->finished_ms,
-    };
-    struct buf scratch;
-
-    lend(&run.text, &task->text);
-    lend(&run.reasoning, &task->reasoning);
-    topic_restore(watch->topic, &run);
-    buf_init(&scratch, EVENT_MAX_BYTES);
-    for (size_t i = 0; i < task->count; i++) {
-        struct topic_event event;
-        read_entry(watch, &task->entries[i], &scratch, &event);
-        topic_restore_entry(watch->topic, &event);
-    }
-    buf_release(&scratch);
-}
-
 /* Nothing is stored of a run that had ended: its time was over. */
 static bool has_expired(const struct watch *watch)
 {
@@ -178,12 +147,11 @@ static void take_load(struct watch *watch, const struct store_task *task)
 {
     counter_add(watch->bus->loads, 1);
     if (task->state != RUN_UNKNOWN)
-        restore(watch, task);
+        bus_restore(watch->bus, watch->topic, task);
     else if (task->was_erased ? !topic_was_erased(watch->topic) : has_expired(watch))
         topic_erase(watch->topic);
     else if (holds_run(watch))
-        topic_reset(
-            watch->topic); /* data lost under an open run: its producer begins anew */
+        topic_reset(watch->topic); /* lost under an open run: it is begun anew */
     topic_ready(watch->topic);
     settle_read(watch);
 }
@@ -204,7 +172,7 @@ append_one(struct watch *watch, const struct store_entry *entry, struct buf *scr
 
     if (entry->id.epoch != held.epoch || entry->id.seq != held.seq + 1)
         return APPEND_BROKEN;
-    read_entry(watch, entry, scratch, &event);
+    bus_entry_read(watch->bus, watch->topic, entry, scratch, &event);
     return topic_append(watch->topic, &event) ? APPEND_GOOD : APPEND_FULL;
 }
 
@@ -230,7 +198,7 @@ static void take_range(struct watch *watch, const struct store_entry *entries,
         reload(watch);
     } else if (outcome == APPEND_FULL) {
         watch->latest = held_id(watch);
-        watch->step = STEP_LIVE;
+        rest(watch);
     } else if (count == BUS_RANGE_CHUNK) {
         go(watch, STEP_RANGE);
     } else {
@@ -251,7 +219,7 @@ static void take_verify(struct watch *watch, const struct store_entry *entries,
 
     buf_init(&scratch, EVENT_MAX_BYTES);
     if (is_same && held != NULL && event_id_equal(held->id, held_id(watch))) {
-        read_entry(watch, &entries[0], &scratch, &event);
+        bus_entry_read(watch->bus, watch->topic, &entries[0], &scratch, &event);
         is_same = slice_equal(event.body, held->body);
     }
     buf_release(&scratch);
@@ -276,6 +244,34 @@ static void take_look(struct watch *watch, const struct store_task *task)
     }
     see(watch, now);
     settle(watch);
+}
+
+/* ---- history ---- */
+
+static void history_done(struct watch *watch, bool has_more)
+{
+    watch->wants_history = false;
+    watch->step = STEP_LIVE;
+    topic_history_done(watch->topic, has_more);
+}
+
+static void take_history(struct watch *watch, const struct store_entry *entries,
+                         size_t count)
+{
+    size_t taken = bus_restore_older(watch->bus, watch->topic, entries, count);
+
+    counter_add(watch->bus->history, taken);
+    history_done(watch, taken == BUS_RANGE_CHUNK);
+}
+
+void bus_watch_history(void *ctx, struct topic *topic)
+{
+    struct watch *watch = topic_feed_data(topic);
+
+    (void)ctx;
+    watch->wants_history = true;
+    if (watch->step == STEP_LIVE)
+        go(watch, STEP_HISTORY);
 }
 
 /* ---- questions and answers ---- */
@@ -331,11 +327,28 @@ static void on_verified(void *ctx, bool ok, const struct store_entry *entries,
         take_verify(ctx, entries, count);
 }
 
+static void on_history(void *ctx, bool ok, const struct store_entry *entries,
+                       size_t count)
+{
+    if (is_wanted(ctx, ok))
+        take_history(ctx, entries, count);
+}
+
+static void ask_load(struct watch *watch)
+{
+    size_t retained = watch->bus->limits.retain_events;
+
+    store_load(watch->bus->store, &watch->task,
+               retained < BUS_LOAD_ENTRIES ? retained : BUS_LOAD_ENTRIES, on_loaded,
+               watch);
+}
+
 static void ask(struct watch *watch)
 {
     struct store *store = watch->bus->store;
     struct store_span span = {watch->task, held_id(watch), BUS_RANGE_CHUNK};
-    size_t retained = watch->bus->limits.retain_events;
+    struct store_past past = {watch->task, topic_history_end(watch->topic),
+                              BUS_RANGE_CHUNK};
 
     if (watch->is_asking || watch->step == STEP_SUBSCRIBE || watch->step == STEP_LIVE ||
         !link_is_up(watch->bus->commands))
@@ -345,18 +358,22 @@ static void ask(struct watch *watch)
         watch->step = STEP_LOAD;
     if (watch->step == STEP_VERIFY && span.after.seq == 0)
         watch->step = STEP_LOOK;
+    if (watch->step == STEP_HISTORY && past.before.epoch == 0) {
+        history_done(watch, false);
+        return;
+    }
     watch->is_asking = true;
     watch->asked = watch->step;
     watch->asked_latest = watch->latest;
     watch->asked_held = span.after;
     if (watch->step == STEP_LOAD) {
-        store_load(store, &watch->task,
-                   retained < BUS_LOAD_ENTRIES ? retained : BUS_LOAD_ENTRIES, on_loaded,
-                   watch);
+        ask_load(watch);
     } else if (watch->step == STEP_VERIFY) {
         store_entry_at(store, &watch->task, span.after, on_verified, watch);
     } else if (watch->step == STEP_RANGE) {
         store_range(store, &span, on_ranged, watch);
+    } else if (watch->step == STEP_HISTORY) {
+        store_range_back(store, &past, on_history, watch);
     } else {
         counter_add(watch->bus->probes, 1);
         store_look(store, &watch->task, on_looked, watch);

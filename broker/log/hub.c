@@ -168,9 +168,7 @@ static void sweep_fire(struct timer *timer)
     }
 }
 
-/* First whole topics that nobody reads and that are finished or can be loaded again, oldest
- * first; then the windows of the rest: their accumulated text still brings readers level. */
-bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need)
+bool hub_make_idle_room(struct hub *hub, const struct topic *keep, size_t need)
 {
     if (hub->total_bytes + need <= hub->limits.retain_total_bytes)
         return true;
@@ -184,6 +182,15 @@ bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need)
         if (hub->total_bytes + need <= hub->limits.retain_total_bytes)
             return true;
     }
+    return false;
+}
+
+/* First whole topics that nobody reads and that are finished or can be loaded again, oldest
+ * first; then the windows of the rest: their accumulated text still brings readers level. */
+bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need)
+{
+    if (hub_make_idle_room(hub, keep, need))
+        return true;
     LIST_FOR_EACH(node, next, &hub->by_age)
     {
         struct topic *topic = LIST_ENTRY(node, struct topic, by_age);

@@ -35,6 +35,10 @@ struct hub_feed {
     void (*on_watch)(void *ctx, struct topic *topic);
     /* Nobody watches any more: the topic is cold again or about to be freed. */
     void (*on_unwatch)(void *ctx, struct topic *topic);
+    /* A reader wants events from before the window: read some that end right before
+     * topic_history_end(), hand them to topic_restore_older() and answer with
+     * topic_history_done(). Not asked again before that. NULL: there are none. */
+    void (*on_history)(void *ctx, struct topic *topic);
 };
 
 struct hub *hub_new(struct loop *loop, const struct hub_limits *limits,

@@ -1,4 +1,4 @@
-/* internal.h - what topic.c, hub.c and burst.c share; nobody else includes it. */
+/* internal.h - what the files of this room share; nobody else includes it. */
 /* SPDX-License-Identifier: MIT */
 #ifndef THINKWIRE_LOG_INTERNAL_H
 #define THINKWIRE_LOG_INTERNAL_H
@@ -18,7 +18,7 @@ struct topic {
     uint64_t base_pos;
     uint64_t next_pos;
     uint64_t dropped_order;  /* arrival number of the newest entry that is gone */
-    uint64_t appended_bytes; /* bodies, since ever */
+    uint64_t appended_bytes; /* bodies, since ever; counts from far above zero */
     size_t window_bytes;     /* entries held now, overhead included */
     size_t charged_bytes;    /* what the hub's total counts for this topic */
     struct list readers;
@@ -28,7 +28,9 @@ struct topic {
     struct list by_age;  /* in hub->by_age: least recently touched first */
     uint64_t touched_ms;
     struct run run;
-    uint64_t live_pos; /* see topic_live() */
+    uint64_t live_pos;   /* see topic_live() */
+    uint64_t bottom_pos; /* below it is nothing to be had, whatever the feed holds */
+    bool is_fetching;    /* the feed was asked for older events */
     bool is_erased;
     uint32_t generation;
     void *feed_data;
@@ -74,13 +76,24 @@ struct hub {
 struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
                         size_t site_len);
 void topic_free(struct topic *topic);
+/* The task is past its retention: as topic_erase(), but readers that have read all of it
+ * are left in peace; they may be waiting for a next run. */
+void topic_expire(struct topic *topic);
+
+/* window.c: the entries in [base_pos, next_pos) */
+/* Appends a copy of the event; its position is next_pos. */
+void window_push(struct topic *topic, const struct topic_event *event);
+/* Puts a copy of the event before the first one. */
+void window_put_first(struct topic *topic, const struct topic_event *event);
+/* What an event costs in memory. */
+size_t window_cost(const struct topic_event *event);
+/* One more event of so many bytes is within the bounds of a topic. */
+bool window_has_room(const struct topic *topic, size_t body_bytes);
+void window_clear(struct topic *topic);
 /* Cuts the window to its bounds. */
 void topic_trim(struct topic *topic);
 /* Drops the oldest entry; the window must not be empty. */
 void topic_drop_oldest(struct topic *topic);
-/* The task is past its retention: as topic_erase(), but readers that have read all of it
- * are left in peace; they may be waiting for a next run. */
-void topic_expire(struct topic *topic);
 
 /* hub.c */
 /* Readers of `topic` are visited at the end of this turn. */
@@ -89,6 +102,8 @@ void hub_mark(struct hub *hub, struct topic *topic);
 void hub_touch(struct hub *hub, struct topic *topic);
 /* Makes `need` bytes fit the total bound by dropping what is oldest; false when it cannot. */
 bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need);
+/* The same, but only whole topics that nobody needs are dropped. */
+bool hub_make_idle_room(struct hub *hub, const struct topic *keep, size_t need);
 void hub_watch(struct hub *hub, struct topic *topic);
 
 /* burst.c */

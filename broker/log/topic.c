@@ -10,114 +10,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define RING_START 8
-/* How far past its bounds a window may grow within one turn. */
-#define BURST_FACTOR 4
-/* Far above zero: the position of an event that was gone before the topic was loaded is
+/* Far above zero: ids of this broker begin anywhere, and the position before their first is
  * still a positive number. Below 2^53, where nobody will get to. */
 #define FIRST_POS (UINT64_C(1) << 48)
-
-static size_t entry_cost(const struct entry *entry)
-{
-    return sizeof(struct entry) + entry->name.len + entry->body.len;
-}
-
-/* ---- the window ---- */
-
-static void ring_grow(struct topic *topic)
-{
-    size_t cap = topic->cap == 0 ? RING_START : topic->cap * 2;
-    struct entry **ring = mem_array(cap, sizeof(struct entry *));
-
-    for (uint64_t pos = topic->base_pos; pos < topic->next_pos; pos++)
-        ring[pos & (cap - 1)] = topic->ring[pos & (topic->cap - 1)];
-    free(topic->ring);
-    topic->ring = ring;
-    topic->cap = cap;
-}
-
-void topic_drop_oldest(struct topic *topic)
-{
-    struct entry **slot = &topic->ring[topic->base_pos & (topic->cap - 1)];
-
-    assert(topic->base_pos < topic->next_pos);
-    topic->dropped_order = (*slot)->order;
-    topic->window_bytes -= entry_cost(*slot);
-    free(*slot);
-    *slot = NULL;
-    topic->base_pos++;
-}
-
-static void drop_all_entries(struct topic *topic)
-{
-    while (topic->base_pos < topic->next_pos)
-        topic_drop_oldest(topic);
-}
-
-static struct slice rebase(struct slice part, struct slice from, struct slice to)
-{
-    return slice_make(to.ptr + (part.ptr - from.ptr), part.len);
-}
-
-static struct entry *entry_new(const struct topic_event *event)
-{
-    struct slice name = event->name.len == 0 ? slice_of("ai_progress") : event->name;
-    struct entry *entry = malloc(sizeof(*entry) + name.len + event->body.len);
-    char *data = (char *)(entry + 1);
-
-    if (entry == NULL)
-        abort();
-    memcpy(data, name.ptr, name.len);
-    memcpy(data + name.len, event->body.ptr, event->body.len);
-    *entry = (struct entry){
-        .order = event->order,
-        .id = event->id,
-        .type = event->type,
-        .is_delta = event->is_delta,
-        .is_opaque = event->is_opaque,
-        .name = {data, name.len},
-        .body = {data + name.len, event->body.len},
-    };
-    if (event->is_delta)
-        entry->text = rebase(event->text, event->body, entry->body);
-    if (event->timestamp.len > 0)
-        entry->timestamp = rebase(event->timestamp, event->body, entry->body);
-    return entry;
-}
-
-static bool exceeds(const struct topic *topic, size_t times)
-{
-    const struct hub_limits *limits = &topic->hub->limits;
-
-    return topic->next_pos - topic->base_pos > times * limits->retain_events ||
-           topic->window_bytes > times * limits->retain_bytes;
-}
-
-/* The newest entry always stays: it is what the bounds are for. */
-void topic_trim(struct topic *topic)
-{
-    while (topic->next_pos - topic->base_pos > 1 && exceeds(topic, 1)) {
-        topic_drop_oldest(topic);
-        counter_add(topic->hub->evicted, 1);
-    }
-}
-
-static void window_push(struct topic *topic, struct entry *entry)
-{
-    if (topic->next_pos - topic->base_pos == topic->cap)
-        ring_grow(topic);
-    if (entry->order == 0)
-        entry->order = hub_next_order(topic->hub);
-    entry->bytes_before = topic->appended_bytes;
-    topic->appended_bytes += entry->body.len;
-    topic->ring[topic->next_pos & (topic->cap - 1)] = entry;
-    topic->next_pos++;
-    topic->window_bytes += entry_cost(entry);
-    /* Readers see what one turn brought before it is cut to size: nobody is called slow for
-     * a burst that was never offered. Within reason. */
-    if (topic->reader_count == 0 || exceeds(topic, BURST_FACTOR))
-        topic_trim(topic);
-}
+/* Likewise: older events are put before those that were loaded. */
+#define FIRST_BYTE (UINT64_C(1) << 48)
 
 /* ---- the run ---- */
 
@@ -230,7 +127,7 @@ bool topic_append(struct topic *topic, const struct topic_event *given)
         run_begin(topic, event.id, false);
     if (is_opaque_id && event.id.seq > topic->hub->local_seq)
         topic->hub->local_seq = event.id.seq;
-    window_push(topic, entry_new(&event));
+    window_push(topic, &event);
     run_advance(run, &event);
     topic->is_erased = false;
     counter_add(event.is_opaque ? topic->hub->opaque : topic->hub->appended, 1);
@@ -275,6 +172,11 @@ void topic_restore(struct topic *topic, const struct run *run)
     copy.text = mine->text;
     accumulated_copy(&copy.reasoning, &run->reasoning);
     accumulated_copy(&copy.text, &run->text);
+    /* All events of the run get a position, also those that are fetched later: none that
+     * was another's before, or a reader that stands there would not see that it is lost. */
+    topic->next_pos += run->last_seq;
+    topic->base_pos = topic->next_pos;
+    topic->live_pos = topic->next_pos;
     copy.origin_pos = topic->next_pos - run->last_seq - 1;
     copy.first_pos = copy.origin_pos + 1;
     if (copy.text_epoch == 0)
@@ -295,7 +197,7 @@ void topic_restore_entry(struct topic *topic, const struct topic_event *event)
     run->first_pos = run->origin_pos + 1;
     if (run->origin_pos + event->id.seq != topic->next_pos)
         return;
-    window_push(topic, entry_new(event));
+    window_push(topic, event);
     topic->live_pos = topic->next_pos;
     hub_touch(topic->hub, topic);
 }
@@ -304,7 +206,7 @@ void topic_ready(struct topic *topic)
 {
     /* A window that could not be restored up to the head is no window. */
     if (topic->run.origin_pos + topic->run.last_seq + 1 != topic->next_pos) {
-        drop_all_entries(topic);
+        window_clear(topic);
         topic->run.origin_pos = topic->next_pos - topic->run.last_seq - 1;
         topic->run.first_pos = topic->run.origin_pos + 1;
     }
@@ -315,7 +217,7 @@ void topic_ready(struct topic *topic)
 /* Drops entries and accumulated text; the topic stays as a tombstone. */
 static void forget(struct topic *topic)
 {
-    drop_all_entries(topic);
+    window_clear(topic);
     free(topic->ring);
     topic->ring = NULL;
     topic->cap = 0;
@@ -335,7 +237,7 @@ static void forget(struct topic *topic)
 void topic_reset(struct topic *topic)
 {
     /* One position is skipped, so that a reader that stood at the head is told too. */
-    drop_all_entries(topic);
+    window_clear(topic);
     topic->next_pos++;
     topic->base_pos = topic->next_pos;
     topic->live_pos = topic->next_pos;
@@ -377,6 +279,7 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
     topic->base_pos = FIRST_POS;
     topic->next_pos = FIRST_POS;
     topic->live_pos = FIRST_POS;
+    topic->appended_bytes = FIRST_BYTE;
     topic->generation = ++hub->generation;
     topic->run.first_pos = FIRST_POS;
     topic->run.origin_pos = FIRST_POS - 1;
@@ -391,7 +294,7 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
 
 void topic_free(struct topic *topic)
 {
-    drop_all_entries(topic);
+    window_clear(topic);
     accumulated_release(&topic->run.reasoning);
     accumulated_release(&topic->run.text);
     free(topic->ring);

@@ -36,7 +36,8 @@ enum topic_phase {
 /* One event. Born once; one allocation with its name and body. Lives until the window
  * moves past it: never kept across turns by a reader, only its position is. */
 struct entry {
-    uint64_t order;        /* hub-wide arrival number: the order across topics */
+    uint64_t order; /* hub-wide arrival number: the order across topics; 0 = fetched
+                     * later than what follows it: before all */
     uint64_t bytes_before; /* bytes appended to the topic before this one */
     struct event_id id;
     enum event_type type;
@@ -111,6 +112,14 @@ void topic_restore(struct topic *topic, const struct run *run);
 void topic_restore_entry(struct topic *topic, const struct topic_event *event);
 /* TOPIC_LOADING -> TOPIC_READY; readers are woken. */
 void topic_ready(struct topic *topic);
+/* Older events of the run, from before the window: what hub_feed.on_history was asked for.
+ * They end before the id `topic_history_end` (epoch 0: none are wanted any more). */
+struct event_id topic_history_end(const struct topic *topic);
+/* Puts it before the window: the newest of them comes first. False when it does not end
+ * right before the window, or when a bound is reached. */
+bool topic_restore_older(struct topic *topic, const struct topic_event *event);
+/* `has_more`: there may be more before them. Readers are woken. */
+void topic_history_done(struct topic *topic, bool has_more);
 /* Ids went back or data was lost: forgets everything, every reader has lost its place. */
 void topic_reset(struct topic *topic);
 /* The task was erased or has expired. */
@@ -142,6 +151,9 @@ uint64_t topic_live(const struct topic *topic);
 /* The position after `id`, when everything after it is retained: 0 otherwise (unknown
  * epoch, forgotten, or never issued). The id `<epoch>-0` stands before the first event. */
 uint64_t topic_after(const struct topic *topic, struct event_id id);
+/* True while what stands between `id` and the window is being fetched: readers are woken
+ * when there is more of it, and ask again. False: what the window has is all there is. */
+bool topic_fetch_after(struct topic *topic, struct event_id id);
 
 /* The position of the first event that arrived after `order`; the head when there is none.
  * 0: an event that came after it has left the window. */

@@ -82,7 +82,7 @@ void snapshot_retire_all(struct session_set *set);
 /* ---- sessions (session.c) ---- */
 
 enum stage {
-    STAGE_JOINING,  /* the topic is not loaded yet */
+    STAGE_JOINING,  /* the topic, or the part of it that is wanted, is not loaded yet */
     STAGE_SNAPSHOT, /* `subscribed` or `resync` was sent, a snapshot is owed */
     STAGE_LIVE
 };
@@ -104,6 +104,7 @@ struct subscription {
     bool is_native;  /* false: string form, opaque and from now on */
     bool owes_reply; /* `subscribed` was not told yet */
     bool is_waiting_unknown;
+    bool is_waiting_history; /* the topic is fetching what it wants */
     char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
 };
 

@@ -127,6 +127,39 @@ static void enter(struct subscription *sub)
     sub->stage = STAGE_LIVE;
 }
 
+/* The id after which the joiner wants every event, if there is one. */
+static bool wants_after(const struct subscription *sub, struct event_id *id)
+{
+    const struct topic *topic = sub->reader.topic;
+    const struct run *run = topic_run(topic);
+    size_t kept = hub_limits(topic_hub(topic))->retain_events;
+
+    *id = sub->since;
+    /* More than is ever kept here cannot come back. */
+    if (sub->has_since)
+        return sub->since.epoch == run->epoch && run->last_seq - sub->since.seq <= kept;
+    *id = (struct event_id){run->epoch, 0, run->is_local};
+    return sub->from == FROM_START;
+}
+
+/* True while what it wants is not in the window but may still be had. */
+static bool wait_for_history(struct subscription *sub)
+{
+    struct event_id id;
+
+    sub->is_waiting_history =
+        wants_after(sub, &id) && topic_fetch_after(sub->reader.topic, id);
+    if (sub->is_waiting_history && !list_is_linked(&sub->wait))
+        subscription_wait(sub, sub->session->set->options.wait_unknown_ms);
+    return sub->is_waiting_history;
+}
+
+static bool is_loading(const struct subscription *sub)
+{
+    return topic_phase(sub->reader.topic) != TOPIC_READY ||
+           (sub->stage == STAGE_JOINING && sub->is_waiting_history);
+}
+
 static void wait_for_unknown(struct subscription *sub)
 {
     if (topic_run(sub->reader.topic)->state != RUN_UNKNOWN || !sub->is_native) {
@@ -278,6 +311,8 @@ bool join_step(struct subscription *sub, const struct sio_window *window)
         fail_gone(sub);
         return true;
     }
+    if (wait_for_history(sub))
+        return false;
     wait_for_unknown(sub);
     join_native(sub);
     return true;
@@ -303,7 +338,7 @@ void join_timeout(struct subscription *sub)
     }
     if (sub->is_waiting_unknown)
         fail(sub, "UNKNOWN_TASK", "nobody has published for this task");
-    else if (sub->owes_reply && topic_phase(sub->reader.topic) != TOPIC_READY)
+    else if (sub->owes_reply && is_loading(sub))
         fail(sub, "UNAVAILABLE", "the event store cannot be reached at the moment");
     session_mark(session);
 }

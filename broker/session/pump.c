@@ -232,12 +232,18 @@ static void encode_one(struct buf *out, struct subscription *sub, struct format 
     buf_release(&cursor);
 }
 
-/* Behind, once copies of what another topic has just brought are passed over: a publication
- * to several rooms has one arrival number. */
+/* What another topic has just brought: a publication to several of Frappe's rooms has one
+ * arrival number. */
+static bool is_copy(const struct subscription *sub)
+{
+    const struct entry *entry = topic_entry(sub->reader.topic, sub->reader.pos);
+
+    return entry->is_opaque && entry->order == sub->session->last_order;
+}
+
 static bool owes_event(struct subscription *sub)
 {
-    while (is_behind(sub) && topic_entry(sub->reader.topic, sub->reader.pos)->order ==
-                                 sub->session->last_order)
+    while (is_behind(sub) && is_copy(sub))
         sub->reader.pos++;
     return is_behind(sub);
 }

@@ -41,7 +41,7 @@ static void on_unwatch(void *ctx, struct topic *topic)
     b->unwatched++;
 }
 
-static const struct hub_feed feed = {on_watch, on_unwatch};
+static const struct hub_feed feed = {.on_watch = on_watch, .on_unwatch = on_unwatch};
 
 static void after_visit(void *ctx)
 {

@@ -249,7 +249,7 @@ static void on_unwatch(void *ctx, struct topic *topic)
     (void)topic;
 }
 
-static const struct hub_feed feed = {on_watch, on_unwatch};
+static const struct hub_feed feed = {.on_watch = on_watch, .on_unwatch = on_unwatch};
 
 static void load(struct topic *topic, const char *text)
 {
