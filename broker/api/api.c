@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api.h"
 
+#include "api/bundle.h"
 #include "api/internal.h"
 #include "base/clock.h"
 #include "codec/json.h"
@@ -68,7 +69,7 @@ bool api_site(struct api *api, struct http_exchange *x, struct buf *site)
     return false;
 }
 
-static bool only(struct http_exchange *x, enum http_method method)
+bool api_has_only(struct http_exchange *x, enum http_method method)
 {
     if (x->request->method == method ||
         (method == HTTP_GET && x->request->method == HTTP_HEAD))
@@ -128,7 +129,7 @@ static void task_itself(struct api *api, struct http_exchange *x,
 {
     if (x->request->method == HTTP_DELETE)
         api->bus->ops->erase(api->bus, task, erased, pending_new(api, x));
-    else if (only(x, HTTP_GET))
+    else if (api_has_only(x, HTTP_GET))
         api_read_task(api, x, task);
 }
 
@@ -137,14 +138,14 @@ static void task_events(struct api *api, struct http_exchange *x,
 {
     if (x->request->method == HTTP_POST)
         api_publish(api, x, task);
-    else if (only(x, HTTP_GET))
+    else if (api_has_only(x, HTTP_GET))
         session_stream(api->sessions, x, task, 1);
 }
 
 static void task_stop(struct api *api, struct http_exchange *x,
                       const struct task_key *task)
 {
-    if (only(x, HTTP_POST))
+    if (api_has_only(x, HTTP_POST))
         stop_task(api, x, task);
 }
 
@@ -197,7 +198,7 @@ static void serve_task(void *ctx, struct http_exchange *x)
 
 static void serve_tasks(void *ctx, struct http_exchange *x)
 {
-    if (only(x, HTTP_GET))
+    if (api_has_only(x, HTTP_GET))
         api_list_tasks(ctx, x);
 }
 
@@ -256,7 +257,7 @@ static void serve_streams(void *ctx, struct http_exchange *x)
     struct named_tasks *named;
     struct buf site;
 
-    if (!only(x, HTTP_GET))
+    if (!api_has_only(x, HTTP_GET))
         return;
     named = calloc(1, sizeof(*named));
     if (named == NULL)
@@ -283,7 +284,7 @@ static void serve_health(void *ctx, struct http_exchange *x)
     struct api *api = ctx;
     struct buf body;
 
-    if (!only(x, HTTP_GET))
+    if (!api_has_only(x, HTTP_GET))
         return;
     buf_init(&body, SMALL_BODY);
     buf_printf(&body, "{\"status\":\"ok\",\"version\":\"%s\",\"uptime_s\":%llu}",
@@ -309,7 +310,7 @@ static void serve_ready(void *ctx, struct http_exchange *x)
     struct buf checks;
     struct buf body;
 
-    if (!only(x, HTTP_GET))
+    if (!api_has_only(x, HTTP_GET))
         return;
     buf_init(&checks, SMALL_BODY);
     put_check(&checks, "bus", api->bus->ops->trouble(api->bus), &is_ready);
@@ -330,7 +331,7 @@ static void serve_metrics(void *ctx, struct http_exchange *x)
     struct api *api = ctx;
     struct buf body;
 
-    if (!only(x, HTTP_GET))
+    if (!api_has_only(x, HTTP_GET))
         return;
     buf_init(&body, 1 << 20);
     counters_write(api->counters, &body);
@@ -342,7 +343,7 @@ static void serve_metrics(void *ctx, struct http_exchange *x)
 static void serve_root(void *ctx, struct http_exchange *x)
 {
     (void)ctx;
-    if (!only(x, HTTP_GET))
+    if (!api_has_only(x, HTTP_GET))
         return;
     http_respond(x, 200, "content-type: text/plain; charset=utf-8\r\n",
                  slice_of("Thinkwire " THINKWIRE_VERSION
@@ -402,6 +403,10 @@ size_t api_routes(struct api *api, struct http_route routes[API_ROUTES])
         {"/readyz", false, SMALL_BODY, serve_ready, api},
         {"/metrics", false, SMALL_BODY, serve_metrics, api},
         {"/", false, SMALL_BODY, serve_root, api},
+        /* Longer than the engine's own path, so they win. */
+        {"/socket.io/socket.io.js", false, SMALL_BODY, bundle_serve, NULL},
+        {"/socket.io/socket.io.min.js", false, SMALL_BODY, bundle_serve, NULL},
+        {"/socket.io/socket.io.esm.min.js", false, SMALL_BODY, bundle_serve, NULL},
     };
     size_t count = sizeof(table) / sizeof(table[0]);
 

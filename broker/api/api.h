@@ -27,7 +27,7 @@ void api_add_check(struct api *api, const char *what, const char *(*trouble)(voi
                    void *ctx);
 
 /* The routes to register, API_ROUTES of them. */
-#define API_ROUTES 8
+#define API_ROUTES 12
 size_t api_routes(struct api *api, struct http_route routes[API_ROUTES]);
 
 #endif

@@ -25,6 +25,9 @@ struct api {
     uint64_t started_ms;
 };
 
+/* False, answered 405, when it is another method; HEAD is let through as a GET. */
+bool api_has_only(struct http_exchange *x, enum http_method method);
+
 /* An exchange whose answer comes from a bus callback: the peer may go away first. */
 struct pending {
     struct api *api;

@@ -4,7 +4,8 @@ import pathlib
 import re
 import subprocess
 
-LEFT_OUT = {"build", "node_modules", ".git", "__pycache__", "results", "_reports"}
+LEFT_OUT = {"build", "node_modules", ".git", "__pycache__", "results", "_reports",
+            "third_party"}
 
 
 def files(root):

@@ -27,6 +27,9 @@ check  libclang-rt-14-dev
 check  python3                   /usr/bin/python3
 check  python3-redis
 check  python3-socketio
+check  python3-requests
+check  python3-websocket
+check  python3-aiohttp
 check  nodejs                    node
 check  npm                       npm
 check  chromium                  chromium
