@@ -34,7 +34,7 @@ class OnBroker(unittest.TestCase):
     def setUpClass(cls):
         cls.redis = Redis().start() if cls.over == "redis" else None
         bus = ["--bus", cls.redis.url] if cls.redis else []
-        cls.broker = Broker(THINKWIRED, "--wait-unknown-ms", "300", *bus).start()
+        cls.broker = Broker(THINKWIRED, "--wait-unknown-ms", "2000", *bus).start()
         cls.far = ["--redis", cls.redis.url] if cls.redis else ["--http", cls.broker.url]
         cls.count = 0
 
