@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import queue
+import pathlib
 import select
 import shutil
 import signal
@@ -15,6 +15,11 @@ import time
 import urllib.request
 
 PATIENCE = 15.0
+
+
+def program(name):
+    """A program of the build that THINKWIRE_BIN names."""
+    return str(pathlib.Path(os.environ["THINKWIRE_BIN"], name))
 
 
 def free_port():
@@ -82,9 +87,8 @@ class Redis(Server):
 
 
 class Broker(Server):
-    def __init__(self, program, *options):
+    def __init__(self, *options):
         super().__init__(free_port())
-        self.program = program
         self.options = options
 
     @property
@@ -92,7 +96,7 @@ class Broker(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def command(self):
-        return [self.program, "--listen", f"127.0.0.1:{self.port}", *self.options]
+        return [program("thinkwired"), "--listen", f"127.0.0.1:{self.port}", *self.options]
 
     def get(self, path):
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
@@ -102,24 +106,29 @@ class Broker(Server):
 
 
 class Tool:
-    """`thinkwire ...` running, its lines as they come."""
+    """`thinkwire ...` running; `seen` is what it has printed."""
 
-    def __init__(self, program, *words, env=None, **options):
-        self.process = subprocess.Popen([program, *words], stdin=subprocess.PIPE,
+    def __init__(self, *words, env=None, **options):
+        self.process = subprocess.Popen([program("thinkwire"), *words], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env={**clean_environment(), **(env or {})}, **options)
-        self.lines = queue.Queue()
-        self.output = []
+        self.seen = b""
+        self.lines_taken = 0
         self.reader = threading.Thread(target=self.read)
         self.reader.start()
 
     def read(self):
-        for line in self.process.stdout:
-            self.output.append(line.decode())
-            self.lines.put(line.decode())
+        while data := self.process.stdout.read1(65536):
+            self.seen += data
+
+    def until(self, needle):
+        until(lambda: needle.encode() in self.seen, f"{needle!r} on standard output")
 
     def line(self):
-        return self.lines.get(timeout=PATIENCE)
+        """The next whole line."""
+        until(lambda: self.seen.count(b"\n") > self.lines_taken, "a line on standard output")
+        self.lines_taken += 1
+        return self.seen.decode().split("\n")[self.lines_taken - 1]
 
     def write(self, text):
         self.process.stdin.write(text.encode())
@@ -136,7 +145,7 @@ class Tool:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
-        return code, "".join(self.output), error
+        return code, self.seen.decode(), error
 
     def kill(self, number=signal.SIGKILL):
         self.process.send_signal(number)
@@ -149,9 +158,9 @@ def clean_environment():
 class Terminal:
     """`thinkwire ...` on a pseudo terminal; `seen` is every byte it wrote."""
 
-    def __init__(self, program, *words):
+    def __init__(self, *words):
         self.master, slave = os.openpty()
-        self.process = subprocess.Popen([program, *words], stdin=slave, stdout=slave,
+        self.process = subprocess.Popen([program("thinkwire"), *words], stdin=slave, stdout=slave,
                                         stderr=slave, env=clean_environment(),
                                         start_new_session=True)
         os.close(slave)

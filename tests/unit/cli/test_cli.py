@@ -1,22 +1,21 @@
 # test_cli.py - the program thinkwire, used as people use it.
 # SPDX-License-Identifier: MIT
-# Usage: test_cli.py PATH_OF_thinkwire PATH_OF_thinkwired [unittest arguments]
+# Usage: THINKWIRE_BIN=build/dev/bin python3 -m unittest discover -s tests/unit/cli
 import json
 import signal
 import subprocess
-import sys
 import time
 import unittest
 
-from house import Broker, Redis, Terminal, Tool, clean_environment, free_port, until
+from house import (Broker, Redis, Terminal, Tool, clean_environment, free_port, program,
+                   until)
 
-THINKWIRE, THINKWIRED = None, None
 THINKING = "💡 Thinking ".encode()
 
 
 def run(*words, text="", env=None):
     """One call from start to end: exit code, output, error output."""
-    done = subprocess.run([THINKWIRE, *words], input=text.encode(), capture_output=True,
+    done = subprocess.run([program("thinkwire"), *words], input=text.encode(), capture_output=True,
                           timeout=30, env={**clean_environment(), **(env or {})})
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -34,7 +33,7 @@ class OnBroker(unittest.TestCase):
     def setUpClass(cls):
         cls.redis = Redis().start() if cls.over == "redis" else None
         bus = ["--bus", cls.redis.url] if cls.redis else []
-        cls.broker = Broker(THINKWIRED, "--wait-unknown-ms", "2000", *bus).start()
+        cls.broker = Broker("--wait-unknown-ms", "2000", *bus).start()
         cls.far = ["--redis", cls.redis.url] if cls.redis else ["--http", cls.broker.url]
         cls.count = 0
 
@@ -55,7 +54,7 @@ class OnBroker(unittest.TestCase):
         self.assertEqual(self.emit(*words, text=text), (0, "", ""))
 
     def tail(self, *words):
-        return Tool(THINKWIRE, "tail", self.task, "--url", self.broker.url, *words)
+        return Tool("tail", self.task, "--url", self.broker.url, *words)
 
     def events(self):
         code, out, error = run("tail", self.task, "--url", self.broker.url, "--raw",
@@ -97,7 +96,7 @@ class OnBroker(unittest.TestCase):
 
     def test_standard_input_is_a_run_and_each_piece_a_delta(self):
         tail = self.tail("--raw", "--from", "start")
-        emit = Tool(THINKWIRE, "emit", *self.far, "--task", self.task)
+        emit = Tool("emit", *self.far, "--task", self.task)
         for word in ["one ", "two ", "three ✓"]:
             emit.write(word)
             self.assertEqual(json.loads(tail.line())["text"], word)
@@ -157,7 +156,7 @@ class OnBroker(unittest.TestCase):
         self.assertEqual(events[1]["code"], "BAD_INPUT")
 
     def test_a_run_of_another_producer_is_closed_to_single_events(self):
-        owner = Tool(THINKWIRE, "emit", *self.far, "--task", self.task)
+        owner = Tool("emit", *self.far, "--task", self.task)
         tail = self.tail("--raw")
         owner.write("mine")
         tail.line()
@@ -169,10 +168,10 @@ class OnBroker(unittest.TestCase):
         self.assertEqual(tail.wait()[0], 0)
 
     def test_a_newer_run_ends_an_older_producer(self):
-        old = Tool(THINKWIRE, "emit", *self.far, "--task", self.task)
+        old = Tool("emit", *self.far, "--task", self.task)
         old.write("old")
         until(lambda: self.has_text("old"), "the older run's text")
-        new = Tool(THINKWIRE, "emit", *self.far, "--task", self.task)
+        new = Tool("emit", *self.far, "--task", self.task)
         new.write("new")
         until(lambda: self.has_text("new"), "the newer run's text")
         old.write("more")
@@ -225,7 +224,7 @@ class OnBroker(unittest.TestCase):
         tail = self.tail("--from", "start")
         self.published("--type", "text", "half")
         until(lambda: self.has_text("half"), "the text")
-        terminal = Terminal(THINKWIRE, "tail", self.task, "--url", self.broker.url)
+        terminal = Terminal("tail", self.task, "--url", self.broker.url)
         terminal.until(b"half")
         terminal.process.send_signal(signal.SIGINT)
         self.assertEqual(terminal.wait(), 130)
@@ -234,7 +233,7 @@ class OnBroker(unittest.TestCase):
         self.assertEqual(tail.wait()[:2], (0, "half\n"))
 
     def test_the_thinking_timer_counts_until_the_text_begins(self):
-        terminal = Terminal(THINKWIRE, "tail", self.task, "--url", self.broker.url)
+        terminal = Terminal("tail", self.task, "--url", self.broker.url)
         self.published("--type", "reasoning", "Analyzing")
         terminal.until(THINKING + b"0s").until(THINKING + b"1s").until(THINKING + b"2s")
         second = terminal.when(THINKING + b"2s") - terminal.when(THINKING + b"1s")
@@ -255,7 +254,7 @@ class OnBroker(unittest.TestCase):
     def test_a_late_terminal_sees_the_timer_at_its_true_value(self):
         self.published("--type", "reasoning", "Hmm")
         time.sleep(1.2)
-        terminal = Terminal(THINKWIRE, "tail", self.task, "--url", self.broker.url)
+        terminal = Terminal("tail", self.task, "--url", self.broker.url)
         terminal.until(THINKING)
         first = terminal.seen[terminal.seen.index(THINKING) + len(THINKING):][:1]
         self.assertIn(first, (b"1", b"2"))
@@ -268,9 +267,9 @@ class OnRedis(OnBroker):
 
     def test_a_redis_that_dies_in_the_middle_costs_no_text(self):
         tail = self.tail("--only-text")
-        emit = Tool(THINKWIRE, "emit", *self.far, "--task", self.task)
+        emit = Tool("emit", *self.far, "--task", self.task)
         emit.write("before ")
-        until(lambda: self.has_text("before "), "the first text")
+        tail.until("before ")
         self.redis.kill()
         emit.write("during ")
         self.redis.start()
@@ -281,9 +280,9 @@ class OnRedis(OnBroker):
 
     def test_a_broker_that_dies_is_reconnected_to_and_nothing_is_printed_twice(self):
         tail = self.tail("--only-text")
-        emit = Tool(THINKWIRE, "emit", *self.far, "--task", self.task)
+        emit = Tool("emit", *self.far, "--task", self.task)
         emit.write("before ")
-        until(lambda: self.has_text("before "), "the first text")
+        tail.until("before ")
         self.broker.kill()
         emit.write("during ")
         self.broker.start()
@@ -354,5 +353,4 @@ class OnAnything(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    THINKWIRE, THINKWIRED = sys.argv[1:3]
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    unittest.main()
