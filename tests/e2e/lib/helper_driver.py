@@ -1,34 +1,29 @@
-# helper_driver.py - publishes JSON lines of standard input through the Python helper.
+# helper_driver.py - publishes JSON lines of standard input through the helper of a Frappe app.
 # SPDX-License-Identifier: MIT
-"""helper_driver.py REDIS_URL SITE TASK
-
-Each line is an event. Ends with 1 when one of them was not published."""
+"""helper_driver.py REDIS_URL SITE TASK"""
 import json
+import logging
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "emitters" / "python"))
-from thinkwire_frappe import Emitter  # noqa: E402 (found by the line above)
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "emitters" / "python"))
 
-PATIENCE_SECONDS = 30  # the machine is busy; the helper's own bounds have tests of their own
-
-
-def publish(emitter, event):
-    kind = event.pop("type")
-    event.pop("task_id", None)
-    said = {name: event[name] for name in event if name != "partial"}
-    if kind in ("reasoning", "text") and set(said) == {"text"}:
-        return getattr(emitter, kind)(said["text"])
-    if kind == "completion" and set(said) <= {"text", "reasoning"}:
-        return emitter.completion(**said)
-    return emitter.event(kind, **event)
+from thinkwire_frappe import Emitter  # noqa: E402  (found only after the line above)
 
 
 def main(url, site, task):
-    emitter = Emitter(task, site=site, url=url, timeout=PATIENCE_SECONDS)
+    logging.basicConfig(level=logging.ERROR)
+    emitter = Emitter(task, site=site, url=url)
     for line in sys.stdin:
-        if not publish(emitter, json.loads(line)):
-            sys.exit(f"not published: {line[:200]}")
+        event = json.loads(line)
+        kind = event["type"]
+        if kind == "completion":
+            sent = emitter.completion(event["text"], event["reasoning"])
+        else:
+            sent = {"reasoning": emitter.reasoning, "text": emitter.text}[kind](event["text"])
+        if not sent:
+            sys.exit(f"not sent: {kind}")
 
 
 if __name__ == "__main__":

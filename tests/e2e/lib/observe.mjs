@@ -41,7 +41,7 @@ export function watchMemory(pid, everyMs = 50) {
   let peak = before;
   const timer = setInterval(() => {
     peak = Math.max(peak, privateBytes(pid));
-  }, everyMs);
+  }, everyMs).unref();
   return {
     stop() {
       clearInterval(timer);

@@ -80,7 +80,7 @@ async function finished(child) {
 // `thinkwire emit` with JSON lines on its standard input, over Redis.
 export async function emit(house, { site, task }, events) {
   const child = house.tool('emit', '--task', task, ...(site ? ['--site', site] : []),
-    '--redis', house.redis.url, '--json');
+    '--redis', house.redis.url, '--json-lines');
   child.end(events.map((event) => `${JSON.stringify(event)}\n`).join(''));
   await finished(child);
 }
