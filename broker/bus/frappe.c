@@ -18,6 +18,7 @@
 #define ROOM_LIMIT    8192
 #define MESSAGE_LIMIT (16U << 20)
 #define TASK_ROOM     "task_progress:"
+#define USER_ROOM     "user:"
 #define LINES_PER_S   5
 
 enum skip {
@@ -60,7 +61,8 @@ struct publication {
     struct slice site;
     bool has_site;
     struct topic_event event;
-    uint64_t order; /* one number for all rooms: a socket in two gets one copy */
+    struct slice task_id; /* named in the event, in native form; empty otherwise */
+    uint64_t order;       /* one number for all rooms: a socket in two gets one copy */
 };
 
 static void skip(struct bus_frappe *frappe, enum skip why)
@@ -93,6 +95,29 @@ static bool is_task_room(struct slice room)
            memcmp(room.ptr, TASK_ROOM, strlen(TASK_ROOM)) == 0;
 }
 
+/* Progress that is sent to a user's own room names its task inside: it can be read by that
+ * task too, by this user and nobody else. */
+static void deliver_to_user_task(struct publication *pub, struct slice site,
+                                 struct slice room)
+{
+    size_t prefix = strlen(USER_ROOM);
+    struct topic *topic;
+    struct buf name;
+
+    if (pub->task_id.len == 0 || room.len <= prefix || !site_is_native(site) ||
+        memcmp(room.ptr, USER_ROOM, prefix) != 0)
+        return;
+    buf_init(&name, ROOM_LIMIT);
+    topic_user_task_name(&name, slice_make(room.ptr + prefix, room.len - prefix),
+                         pub->task_id);
+    topic = name.failed
+                ? NULL
+                : hub_topic(pub->frappe->hub, TOPIC_USER_TASK, site, buf_view(&name));
+    buf_release(&name);
+    if (topic == NULL || !topic_append(topic, &pub->event))
+        skip(pub->frappe, SKIP_FULL);
+}
+
 static void deliver(struct publication *pub, struct slice room)
 {
     struct slice site = pub->site;
@@ -107,12 +132,13 @@ static void deliver(struct publication *pub, struct slice room)
             room = slice_make(colon + 1, room.len - len - 1);
         }
     }
+    pub->event.order = pub->order;
+    deliver_to_user_task(pub, site, room);
     topic = topic_of(pub, site, room);
     if (topic == NULL) {
         counter_add(pub->frappe->unheard, 1);
         return;
     }
-    pub->event.order = pub->order;
     if (!topic_append(topic, &pub->event))
         skip(pub->frappe, SKIP_FULL);
 }
@@ -164,6 +190,13 @@ static void broadcast(struct publication *pub)
 
 /* ---- a message ---- */
 
+static void take_view(struct publication *pub, const struct event *view)
+{
+    pub->event.type = view->type;
+    if (task_id_is_native(view->task_id))
+        pub->task_id = view->task_id;
+}
+
 /* Older benches name no site here; anything but a text is nothing a bench sends. */
 static bool read_site(struct slice object, struct publication *pub, struct buf *site)
 {
@@ -200,7 +233,7 @@ static enum skip publish(struct bus_frappe *frappe, struct slice object,
     pub.event = (struct topic_event){
         .is_opaque = true, .name = buf_view(name), .body = buf_view(body)};
     if (slice_is(buf_view(name), "ai_progress") && event_view(buf_view(body), &view))
-        pub.event.type = view.type;
+        take_view(&pub, &view);
     if (!read_site(object, &pub, site))
         return SKIP_SHAPE;
     if (!json_get(object, "room", &member) || member.kind == JSON_NULL)

@@ -211,7 +211,7 @@ bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need)
 static struct slice make_key(struct buf *buf, enum topic_kind kind, struct slice site,
                              struct slice name)
 {
-    buf_putc(buf, kind == TOPIC_TASK ? 'T' : 'R');
+    buf_putc(buf, "TRU"[kind]);
     buf_slice(buf, site);
     buf_putc(buf, '/');
     buf_slice(buf, name);

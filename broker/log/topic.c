@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* Between user and task id in a key; neither has control characters. */
+#define USER_END '\x1f'
 /* Far above zero: ids of this broker begin anywhere, and the position before their first is
  * still a positive number. Below 2^53, where nobody will get to. */
 #define FIRST_POS (UINT64_C(1) << 48)
@@ -262,6 +264,13 @@ void topic_expire(struct topic *topic)
 
 /* ---- life ---- */
 
+void topic_user_task_name(struct buf *out, struct slice user, struct slice task_id)
+{
+    buf_slice(out, user);
+    buf_putc(out, USER_END);
+    buf_slice(out, task_id);
+}
+
 struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
                         size_t site_len)
 {
@@ -273,9 +282,14 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
     topic->key_len = key.len;
     topic->hub = hub;
     topic->kind = kind;
-    topic->phase = hub->feed == NULL || kind == TOPIC_ROOM ? TOPIC_READY : TOPIC_COLD;
+    topic->phase = hub->feed == NULL || kind != TOPIC_TASK ? TOPIC_READY : TOPIC_COLD;
     topic->site = slice_make(topic->key + 1, site_len);
     topic->name = slice_make(topic->key + 1 + site_len + 1, key.len - site_len - 2);
+    if (kind == TOPIC_USER_TASK) {
+        const char *end = memrchr(topic->name.ptr, USER_END, topic->name.len);
+        topic->name.len -= (size_t)(end + 1 - topic->name.ptr);
+        topic->name.ptr = end + 1;
+    }
     topic->base_pos = FIRST_POS;
     topic->next_pos = FIRST_POS;
     topic->live_pos = FIRST_POS;

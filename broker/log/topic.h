@@ -23,8 +23,9 @@ struct hub;
 struct topic;
 
 enum topic_kind {
-    TOPIC_TASK, /* (site, native task id) */
-    TOPIC_ROOM  /* (site, any room name): opaque events only */
+    TOPIC_TASK,     /* (site, native task id) */
+    TOPIC_ROOM,     /* (site, any room name): opaque events only */
+    TOPIC_USER_TASK /* (site, user, native task id): named in events to the user's room */
 };
 
 enum topic_phase {
@@ -81,6 +82,9 @@ struct reader {
     /* There may be something to do: entries, a new phase. Only marks; does not send. */
     void (*wake)(struct reader *reader);
 };
+
+/* The name under which the hub finds a TOPIC_USER_TASK; topic_name() is the task id. */
+void topic_user_task_name(struct buf *out, struct slice user, struct slice task_id);
 
 /* ---- what the bus does ---- */
 

@@ -105,6 +105,8 @@ struct subscription {
     bool owes_reply; /* `subscribed` was not told yet */
     bool is_waiting_unknown;
     bool is_waiting_history; /* the topic is fetching what it wants */
+    bool is_twin; /* follows in silence what was sent to the user's own room */
+    struct subscription *twin; /* of a task that nobody knew at the join, or NULL */
     char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
 };
 
@@ -216,6 +218,18 @@ void session_stop(struct session *session, const struct task_key *task, uint64_t
 struct subscription *subscription_add(struct session *session, struct topic *topic);
 struct subscription *subscription_find(const struct session *session,
                                        const struct topic *topic);
+/* A task as `user` (may be empty) sees it: what was sent to everybody, or what was sent to the
+ * user's own room; where neither is known yet, whichever comes. Joins anew when it is
+ * subscribed already. NULL when a bound is reached. */
+struct subscription *subscription_add_task(struct session *session,
+                                           const struct task_key *task,
+                                           struct slice user);
+/* The subscription to a task of the session's site, by its id. */
+struct subscription *subscription_find_task(const struct session *session,
+                                            struct slice task_id);
+/* The subscription itself, or its twin where that is the one that has a run. */
+const struct subscription *subscription_speaking(const struct subscription *sub);
+/* Its twin goes with it. */
 void subscription_remove(struct subscription *sub);
 /* The deadline passes in `ms` unless subscription_unwait() comes first. */
 void subscription_wait(struct subscription *sub, uint64_t ms);
@@ -263,6 +277,12 @@ void write_error(struct buf *out, const char *code, const char *message,
 
 /* The site of a request: ?site= if given, else the default. False when it is malformed. */
 bool session_site(const struct session_set *set, struct slice query, struct buf *site);
+
+/* Whether the backend can say whose request it is, and what it is shown. */
+bool request_may_be_known(const struct session_set *set,
+                          const struct http_request *request);
+struct credentials request_credentials(const struct http_request *request,
+                                       struct slice site);
 
 /* sse.c, ws.c: called by the set's heartbeat timer. */
 void stream_heartbeat(struct session_set *set, uint64_t now);

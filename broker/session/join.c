@@ -332,7 +332,7 @@ void join_timeout(struct subscription *sub)
     struct session *session = sub->session;
     bool is_unknown = topic_run(sub->reader.topic)->state == RUN_UNKNOWN;
 
-    if (sub->is_waiting_unknown && !is_unknown) {
+    if (sub->is_waiting_unknown && (!is_unknown || subscription_speaking(sub) != sub)) {
         sub->is_waiting_unknown = false;
         return;
     }

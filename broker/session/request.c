@@ -69,3 +69,24 @@ bool session_site(const struct session_set *set, struct slice query, struct buf 
     }
     return !site->failed && site_is_native(buf_view(site));
 }
+
+bool request_may_be_known(const struct session_set *set,
+                          const struct http_request *request)
+{
+    return set->options.frappe.on &&
+           (http_header(request, "cookie").ptr != NULL ||
+            http_header(request, "authorization").ptr != NULL);
+}
+
+struct credentials request_credentials(const struct http_request *request,
+                                       struct slice site)
+{
+    return (struct credentials){
+        .site = site,
+        .origin = http_header(request, "origin"),
+        .host = http_header(request, "host"),
+        .cookie = http_header(request, "cookie"),
+        .authorization = http_header(request, "authorization"),
+        .is_tls = request->is_tls,
+    };
+}

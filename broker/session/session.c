@@ -78,10 +78,8 @@ void session_init(struct session *session, struct session_set *set,
 void session_bury(struct session *session)
 {
     session->is_dead = true;
-    LIST_FOR_EACH(node, next, &session->subs)
-    {
-        subscription_remove(LIST_ENTRY(node, struct subscription, node));
-    }
+    while (!list_is_empty(&session->subs))
+        subscription_remove(LIST_ENTRY(session->subs.next, struct subscription, node));
     LIST_FOR_EACH(errand_node, errand_next, &session->errands)
     {
         list_remove(errand_node);

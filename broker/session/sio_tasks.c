@@ -48,11 +48,10 @@ static bool is_full(const struct sio_session *reader)
 static void subscribe_object(struct sio_session *reader, const struct sio_event *event,
                              struct slice object)
 {
-    struct session *session = &reader->session;
     struct task_request request;
     const char *field = NULL;
-    struct topic *topic = NULL;
     struct subscription *sub;
+    struct task_key task;
 
     task_request_init(&request);
     if (!task_request_parse(&request, object, &field)) {
@@ -60,16 +59,13 @@ static void subscribe_object(struct sio_session *reader, const struct sio_event 
                               "missing or malformed member", field);
         goto out;
     }
-    topic = hub_topic(session->set->hub, TOPIC_TASK, slice_of(reader->site),
-                      buf_view(&request.task_id));
-    if (topic != NULL && (sub = subscription_find(session, topic)) != NULL)
-        subscription_remove(sub); /* asking again begins anew */
-    if (topic == NULL || is_full(reader)) {
+    task = (struct task_key){slice_of(reader->site), buf_view(&request.task_id)};
+    sub = subscription_add_task(&reader->session, &task, slice_of(reader->who->user));
+    if (sub == NULL) {
         sio_acknowledge_error(reader, sio_wanted_ack(event), "TOO_MANY",
                               "too many subscriptions or tasks", NULL);
         goto out;
     }
-    sub = subscription_add(session, topic);
     if (join_parse(sub, buf_view(&request.since), buf_view(&request.from), &field)) {
         keep_ack(sub, event);
         goto out;

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "codec/json.h"
-#include "session/internal.h"
+#include "session/sse_inside.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -15,26 +15,8 @@
  * only then it is known whether there is anything left to say. A client that has it all of
  * tasks that have ended is answered 204, which is what stops an EventSource.
  */
-#define START_WAIT_MS 2000
-#define NOTE_LIMIT    131072
-#define POLL_BYTES    1048576
-#define POLL_EVENTS   1000
-
-struct stream {
-    struct session session;
-    struct http_exchange *x; /* held; NULL once answered */
-    struct pipe *pipe;       /* NULL before the start and after the end */
-    struct list beat;        /* in set->streams */
-    uint64_t beat_ms;        /* next heartbeat, or end of the wait while held */
-    uint64_t start_by_ms;
-    struct buf notes; /* events the socket had no room for: joins only */
-    struct buf poll;  /* long poll: collected events */
-    const char *poll_resync;
-    const char *poll_error;
-    bool is_poll;
-    bool is_multi;
-    bool owes_cursor;
-};
+#define POLL_BYTES  1048576
+#define POLL_EVENTS 1000
 
 static struct stream *of(struct session *session)
 {
@@ -72,15 +54,18 @@ static void stream_cursor(struct session *session, struct buf *out)
         return;
     LIST_FOR_EACH(node, next, &session->subs)
     {
+        const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (sub->is_twin)
+            continue;
         buf_puts(out, comma);
-        put_place(out, LIST_ENTRY(node, struct subscription, node));
+        put_place(out, subscription_speaking(sub));
         comma = ",";
     }
 }
 
 /* Gives each subscription its part; one that is no id ("-", or of other tasks) is known to
  * nobody and the task is told anew. */
-static void apply_cursor(struct stream *stream, struct slice cursor)
+void stream_apply_cursor(struct stream *stream, struct slice cursor)
 {
     size_t at = 0;
 
@@ -91,6 +76,8 @@ static void apply_cursor(struct stream *stream, struct slice cursor)
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         size_t end = at;
         struct slice part;
+        if (sub->is_twin)
+            continue;
         while (end < cursor.len && cursor.ptr[end] != ',')
             end++;
         part =
@@ -144,7 +131,7 @@ static void answer_poll(struct stream *stream)
     struct buf cursor;
 
     buf_init(&body, SIZE_MAX);
-    buf_init(&cursor, NOTE_LIMIT);
+    buf_init(&cursor, CURSOR_BYTES);
     if (!list_is_empty(&stream->session.subs))
         sub = LIST_ENTRY(stream->session.subs.next, struct subscription, node);
     buf_puts(&body, "{\"events\":[");
@@ -210,6 +197,8 @@ static bool has_it_all(const struct stream *stream)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         const struct topic *topic = sub->reader.topic;
+        if (sub->is_twin)
+            continue;
         if (!sub->has_since || !run_state_is_final(topic_run(topic)->state) ||
             !event_id_equal(sub->since, topic_last_id(topic)))
             return false;
@@ -252,6 +241,8 @@ static bool held_window(struct stream *stream, struct sio_window *window)
 {
     uint64_t now = loop_now_ms(stream->session.set->loop);
 
+    if (stream->awaits_who)
+        return false;
     if (!all_loaded(stream) && (stream->is_poll || now < stream->start_by_ms))
         return false;
     if (stream->is_poll) {
@@ -275,7 +266,7 @@ static bool stream_window(struct session *session, struct sio_window *window)
         return false;
     if (stream->owes_cursor) {
         stream->owes_cursor = false;
-        buf_init(&out, NOTE_LIMIT);
+        buf_init(&out, CURSOR_BYTES);
         buf_puts(&out, "id: ");
         stream_cursor(session, &out);
         buf_puts(&out, "\n\n");
@@ -314,7 +305,7 @@ static void stream_subscribed(struct subscription *sub, struct slice state)
     if (stream->is_poll)
         return;
     buf_init(&data, 4096);
-    buf_init(&id, NOTE_LIMIT);
+    buf_init(&id, CURSOR_BYTES);
     buf_putc(&data, '{');
     buf_slice(&data, state);
     buf_putc(&data, '}');
@@ -341,7 +332,7 @@ static void stream_resync(struct subscription *sub, struct slice data)
         stream->poll_resync = "replaced";
         return;
     }
-    buf_init(&id, NOTE_LIMIT);
+    buf_init(&id, CURSOR_BYTES);
     /* The reader has nothing now: a browser that reconnects must not name the id it had,
      * but "-" until there is another. */
     if (stream->is_multi)
@@ -413,7 +404,7 @@ static void stream_free(struct session *session)
     free(stream);
 }
 
-static const struct session_ops stream_ops = {
+const struct session_ops STREAM_OPS = {
     .window = stream_window,
     .send = stream_send,
     .subscribed = stream_subscribed,
@@ -459,143 +450,4 @@ void stream_heartbeat(struct session_set *set, uint64_t now)
             beat(stream);
         }
     }
-}
-
-/* ---- asking ---- */
-
-static void on_held_closed(struct http_exchange *x)
-{
-    struct stream *stream = x->owner_data;
-
-    stream->x = NULL;
-    session_bury(&stream->session);
-}
-
-static bool wants_json(const struct http_request *request)
-{
-    struct slice accept = http_header(request, "accept");
-
-    return accept.len >= 16 && memmem(accept.ptr, accept.len, "application/json", 16) &&
-           memmem(accept.ptr, accept.len, "text/event-stream", 17) == NULL;
-}
-
-static uint64_t poll_wait_ms(const struct session_set *set, struct slice query)
-{
-    struct buf text;
-    uint64_t wait_ms = set->options.poll_wait_ms;
-    uint64_t asked;
-
-    buf_init(&text, 32);
-    if (http_query_get(query, "wait_ms", &text) && json_u64(buf_view(&text), &asked) &&
-        asked < wait_ms)
-        wait_ms = asked;
-    buf_release(&text);
-    return wait_ms;
-}
-
-/* The place a client asks for: header first, as a browser repeats the URL of its first
- * request for ever. */
-static void read_place(const struct http_request *request, struct buf *place)
-{
-    struct slice header = http_header(request, "last-event-id");
-
-    buf_reset(place);
-    if (header.len > 0) {
-        buf_slice(place, header);
-        return;
-    }
-    if (http_query_get(request->query, "last_event_id", place) && place->len > 0)
-        return;
-    if (!http_query_get(request->query, "since", place))
-        buf_reset(place);
-}
-
-static struct stream *stream_new(struct session_set *set, struct http_exchange *x,
-                                 size_t count)
-{
-    struct stream *stream = calloc(1, sizeof(*stream));
-    bool is_poll = wants_json(x->request);
-    uint64_t now = loop_now_ms(set->loop);
-
-    if (stream == NULL)
-        abort();
-    stream->is_poll = is_poll;
-    stream->is_multi = count > 1;
-    session_init(&stream->session, set, &stream_ops,
-                 is_poll     ? DIALECT_POLL
-                 : count > 1 ? DIALECT_SSE_MULTI
-                             : DIALECT_SSE);
-    stream->x = x;
-    stream->start_by_ms = now + START_WAIT_MS;
-    stream->beat_ms = now + poll_wait_ms(set, x->request->query);
-    buf_init(&stream->notes, SIZE_MAX);
-    buf_init(&stream->poll, SIZE_MAX); /* bounded by POLL_BYTES and one event */
-    list_push_back(&set->streams, &stream->beat);
-    x->owner_data = stream;
-    x->on_closed = on_held_closed;
-    return stream;
-}
-
-static void refuse(struct stream *stream, unsigned status, const char *code,
-                   const char *message, const char *field)
-{
-    struct http_exchange *x = stream->x;
-
-    counter_add(stream->session.set->bad_requests, 1);
-    stream->x = NULL;
-    http_respond_error(x, status, code, message, field);
-    session_bury(&stream->session);
-}
-
-static bool add_tasks(struct stream *stream, const struct task_key *tasks, size_t count)
-{
-    struct session *session = &stream->session;
-
-    for (size_t i = 0; i < count; i++) {
-        struct topic *topic =
-            hub_topic(session->set->hub, TOPIC_TASK, tasks[i].site, tasks[i].task_id);
-        if (topic == NULL)
-            return false;
-        if (subscription_find(session, topic) == NULL)
-            subscription_add(session, topic);
-    }
-    return true;
-}
-
-void session_stream(struct session_set *set, struct http_exchange *x,
-                    const struct task_key *tasks, size_t count)
-{
-    struct stream *stream = stream_new(set, x, count);
-    const char *field = NULL;
-    struct buf place;
-    struct buf from;
-
-    buf_init(&place, NOTE_LIMIT);
-    buf_init(&from, 64);
-    read_place(x->request, &place);
-    http_query_get(x->request->query, "from", &from);
-    if (count == 0 || count > set->options.max_subscriptions) {
-        refuse(stream, 422, "INVALID_VALUE", "name at least one task and not too many",
-               "task_id");
-    } else if (stream->is_poll && count > 1) {
-        refuse(stream, 422, "INVALID_VALUE", "a long poll reads one task", "task_id");
-    } else if (!add_tasks(stream, tasks, count)) {
-        refuse(stream, 503, "TOO_MANY", "too many tasks", NULL);
-    } else {
-        LIST_FOR_EACH(node, next, &stream->session.subs)
-        {
-            struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-            struct slice since =
-                stream->is_multi ? (struct slice){0} : buf_view(&place);
-            if (join_parse(sub, since, buf_view(&from), &field))
-                continue;
-            refuse(stream, 422, "INVALID_VALUE", "malformed parameter", field);
-            break;
-        }
-        if (!stream->session.is_dead)
-            apply_cursor(stream,
-                         stream->is_multi ? buf_view(&place) : (struct slice){0});
-    }
-    buf_release(&from);
-    buf_release(&place);
 }

@@ -45,8 +45,98 @@ struct subscription *subscription_add(struct session *session, struct topic *top
     return sub;
 }
 
+static bool is_known(const struct topic *topic)
+{
+    return topic != NULL && topic_run(topic)->state != RUN_UNKNOWN;
+}
+
+static struct topic *own_topic(struct hub *hub, const struct task_key *task,
+                               struct slice user, bool create)
+{
+    struct topic *topic;
+    struct buf name;
+
+    if (user.len == 0 || slice_is(user, "Guest"))
+        return NULL;
+    buf_init(&name, user.len + task->task_id.len + 1);
+    topic_user_task_name(&name, user, task->task_id);
+    topic = create ? hub_topic(hub, TOPIC_USER_TASK, task->site, buf_view(&name))
+                   : hub_find(hub, TOPIC_USER_TASK, task->site, buf_view(&name));
+    buf_release(&name);
+    return topic;
+}
+
+static struct subscription *add_again(struct session *session, struct topic *topic)
+{
+    struct subscription *old = subscription_find(session, topic);
+
+    if (old != NULL)
+        subscription_remove(old);
+    if (session->sub_count >= session->set->options.max_subscriptions)
+        return NULL;
+    return subscription_add(session, topic);
+}
+
+static struct subscription *add_twin(struct session *session, struct topic *topic)
+{
+    struct subscription *twin = add_again(session, topic);
+
+    if (twin == NULL)
+        return NULL;
+    subscription_unwait(twin);
+    twin->is_twin = true;
+    twin->owes_reply = false;
+    twin->stage = STAGE_LIVE;
+    return twin;
+}
+
+struct subscription *subscription_find_task(const struct session *session,
+                                            struct slice task_id)
+{
+    LIST_FOR_EACH(node, next, &session->subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (!sub->is_twin && topic_kind(sub->reader.topic) != TOPIC_ROOM &&
+            slice_equal(topic_name(sub->reader.topic), task_id))
+            return sub;
+    }
+    return NULL;
+}
+
+struct subscription *subscription_add_task(struct session *session,
+                                           const struct task_key *task,
+                                           struct slice user)
+{
+    struct hub *hub = session->set->hub;
+    struct topic *topic = hub_topic(hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *own = own_topic(hub, task, user, false);
+    struct subscription *sub = subscription_find_task(session, task->task_id);
+
+    if (sub != NULL)
+        subscription_remove(sub);
+    if (topic == NULL)
+        return NULL;
+    if (is_known(own) && !is_known(topic))
+        return add_again(session, own);
+    sub = add_again(session, topic);
+    own = is_known(topic) ? NULL : own_topic(hub, task, user, true);
+    if (sub != NULL && own != NULL)
+        sub->twin = add_twin(session, own);
+    return sub;
+}
+
+const struct subscription *subscription_speaking(const struct subscription *sub)
+{
+    if (sub->twin != NULL && !is_known(sub->reader.topic) &&
+        is_known(sub->twin->reader.topic))
+        return sub->twin;
+    return sub;
+}
+
 void subscription_remove(struct subscription *sub)
 {
+    if (sub->twin != NULL)
+        subscription_remove(sub->twin);
     subscription_unwait(sub);
     reader_detach(&sub->reader);
     list_remove(&sub->node);
@@ -59,7 +149,10 @@ bool session_is_finished(const struct session *session)
 {
     LIST_FOR_EACH(node, next, &session->subs)
     {
-        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (sub->is_twin)
+            continue;
+        sub = subscription_speaking(sub);
         if (sub->stage != STAGE_LIVE || sub->owes_reply ||
             reader_lag(&sub->reader) != READER_LEVEL ||
             !run_state_is_final(topic_run(sub->reader.topic)->state))

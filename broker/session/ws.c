@@ -1,6 +1,7 @@
 /* ws.c - /ws: JSON text frames for native readers (design.md section 5). */
 /* SPDX-License-Identifier: MIT */
 #include "codec/ws.h"
+#include "base/mem.h"
 #include "codec/json.h"
 #include "session/internal.h"
 
@@ -11,18 +12,48 @@
 #define NOTES_LIMIT 32768
 #define SITE_LIMIT  256
 
+struct ws_visit;
+
 struct ws_session {
     struct session session;
     struct pipe *pipe; /* NULL once closed */
     struct buf notes;  /* framed answers the socket had no room for */
     struct list beat;  /* in set->sockets */
     uint64_t beat_ms;
+    struct ws_visit *visit; /* site and user; owned */
+    struct buf held;        /* messages that came before it was known who sends them */
+};
+
+/* From the upgrade request on: the backend may be asked whose it is (a bench's users may read
+ * what was sent to their own room) and answer before or after the socket is open. */
+struct ws_visit {
     char *site;
+    char *user; /* "" = nobody in particular */
+    struct ws_session *ws;
+    bool is_asking;
+    bool is_over; /* nobody waits for the answer: free with it */
 };
 
 static struct ws_session *of(struct session *session)
 {
     return LIST_ENTRY(session, struct ws_session, session);
+}
+
+/* ---- who it is ---- */
+
+static void visit_free(struct ws_visit *visit)
+{
+    free(visit->site);
+    free(visit->user);
+    free(visit);
+}
+
+static void visit_end(struct ws_visit *visit)
+{
+    visit->ws = NULL;
+    visit->is_over = true;
+    if (!visit->is_asking)
+        visit_free(visit);
 }
 
 /* ---- writing ---- */
@@ -50,7 +81,7 @@ static void note(struct ws_session *ws, const char *name, struct slice data)
 
     if (ws->pipe == NULL || ws->pipe->is_closing)
         return;
-    encode_piece(&ws->notes, slice_of(ws->site), format, &piece);
+    encode_piece(&ws->notes, slice_of(ws->visit->site), format, &piece);
     if (ws->notes.failed) {
         close_pipe(ws, 1008, "too many unread answers");
         return;
@@ -147,7 +178,8 @@ static void ws_free(struct session *session)
     struct ws_session *ws = of(session);
 
     buf_release(&ws->notes);
-    free(ws->site);
+    buf_release(&ws->held);
+    visit_end(ws->visit);
     free(ws);
 }
 
@@ -166,21 +198,16 @@ static const struct session_ops ws_ops = {
 
 static void op_subscribe(struct ws_session *ws, const struct task_request *request)
 {
-    struct session *session = &ws->session;
-    struct topic *topic = hub_topic(session->set->hub, TOPIC_TASK, slice_of(ws->site),
-                                    buf_view(&request->task_id));
-    struct subscription *sub = NULL;
+    struct task_key task = {slice_of(ws->visit->site), buf_view(&request->task_id)};
+    struct subscription *sub =
+        subscription_add_task(&ws->session, &task, slice_of(ws->visit->user));
     const char *field = NULL;
 
-    if (topic != NULL && (sub = subscription_find(session, topic)) != NULL)
-        subscription_remove(sub); /* asking again begins anew */
-    if (topic == NULL ||
-        session->sub_count >= session->set->options.max_subscriptions) {
+    if (sub == NULL) {
         note_error(ws, "TOO_MANY", "too many subscriptions or tasks", NULL,
                    "subscribe");
         return;
     }
-    sub = subscription_add(session, topic);
     if (join_parse(sub, buf_view(&request->since), buf_view(&request->from), &field))
         return;
     subscription_remove(sub);
@@ -190,10 +217,7 @@ static void op_subscribe(struct ws_session *ws, const struct task_request *reque
 static void op_unsubscribe(struct ws_session *ws, const struct task_request *request)
 {
     struct slice task_id = buf_view(&request->task_id);
-    struct topic *topic =
-        hub_find(ws->session.set->hub, TOPIC_TASK, slice_of(ws->site), task_id);
-    struct subscription *sub =
-        topic == NULL ? NULL : subscription_find(&ws->session, topic);
+    struct subscription *sub = subscription_find_task(&ws->session, task_id);
     struct buf data;
 
     if (sub != NULL)
@@ -208,7 +232,7 @@ static void op_unsubscribe(struct ws_session *ws, const struct task_request *req
 
 static void op_stop(struct ws_session *ws, const struct task_request *request)
 {
-    struct task_key task = {slice_of(ws->site), buf_view(&request->task_id)};
+    struct task_key task = {slice_of(ws->visit->site), buf_view(&request->task_id)};
 
     session_stop(&ws->session, &task, request->epoch, (struct slice){0});
 }
@@ -243,9 +267,8 @@ static void run_op(struct ws_session *ws, const struct ws_op *op, struct slice m
     task_request_release(&request);
 }
 
-static void on_message(struct pipe *pipe, struct slice message, bool is_binary)
+static void take_message(struct ws_session *ws, struct slice message, bool is_binary)
 {
-    struct ws_session *ws = pipe->owner_data;
     struct json_member member;
     enum json_kind kind;
     struct slice value;
@@ -269,6 +292,58 @@ static void on_message(struct pipe *pipe, struct slice message, bool is_binary)
     }
     note_error(ws, "UNKNOWN_OP", "operations are subscribe, unsubscribe, stop and ping",
                "op", "message");
+}
+
+/* A held message: its length, whether it is binary, its bytes. */
+struct held_head {
+    size_t len;
+    bool is_binary;
+};
+
+static void on_message(struct pipe *pipe, struct slice message, bool is_binary)
+{
+    struct ws_session *ws = pipe->owner_data;
+    struct held_head head = {message.len, is_binary};
+
+    if (!ws->visit->is_asking) {
+        take_message(ws, message, is_binary);
+        return;
+    }
+    buf_append(&ws->held, &head, sizeof(head));
+    buf_slice(&ws->held, message);
+    if (ws->held.failed)
+        close_pipe(ws, 1008, "too many messages before the answer");
+}
+
+static void take_held(struct ws_session *ws)
+{
+    size_t at = 0;
+
+    while (at < ws->held.len && !ws->session.is_dead) {
+        struct held_head head;
+        memcpy(&head, ws->held.data + at, sizeof(head));
+        at += sizeof(head);
+        take_message(ws, slice_make(ws->held.data + at, head.len), head.is_binary);
+        at += head.len;
+    }
+    buf_release(&ws->held);
+}
+
+static void visit_known(void *ctx, struct identity *identity, const char *error)
+{
+    struct ws_visit *visit = ctx;
+
+    /* Who is not known reads what everybody may. */
+    (void)error;
+    visit->is_asking = false;
+    if (identity != NULL) {
+        free(visit->user);
+        visit->user = mem_text(slice_of(identity->user));
+    }
+    if (visit->is_over)
+        visit_free(visit);
+    else if (visit->ws != NULL)
+        take_held(visit->ws);
 }
 
 static void on_drain(struct pipe *pipe)
@@ -318,22 +393,29 @@ static unsigned accept_ws(void *ctx, const struct http_request *request, void **
                           const char **body, const char **content_type)
 {
     struct session_set *set = ctx;
+    struct ws_visit *visit;
     struct buf site;
-    unsigned status = 0;
 
     buf_init(&site, SITE_LIMIT);
-    if (session_site(set, request->query, &site)) {
-        *token = strdup(buf_text(&site));
-        if (*token == NULL)
-            abort();
-    } else {
-        status = 422;
+    if (!session_site(set, request->query, &site)) {
+        buf_release(&site);
         *content_type = "application/json";
         *body = "{\"error\":{\"code\":\"INVALID_VALUE\",\"message\":\"malformed site\","
                 "\"field\":\"site\"}}";
+        return 422;
     }
+    visit = mem_new(sizeof(*visit));
+    visit->site = mem_text(buf_view(&site));
+    visit->user = mem_text(slice_of(""));
     buf_release(&site);
-    return status;
+    *token = visit;
+    if (request_may_be_known(set, request)) {
+        struct credentials credentials =
+            request_credentials(request, slice_of(visit->site));
+        visit->is_asking = true;
+        auth_identify(set->options.auth, &credentials, visit_known, visit);
+    }
+    return 0;
 }
 
 static void open_ws(void *ctx, struct pipe *pipe, void *token)
@@ -342,16 +424,16 @@ static void open_ws(void *ctx, struct pipe *pipe, void *token)
     struct ws_session *ws;
 
     if (pipe == NULL) {
-        free(token);
+        visit_end(token);
         return;
     }
-    ws = calloc(1, sizeof(*ws));
-    if (ws == NULL)
-        abort();
+    ws = mem_new(sizeof(*ws));
     session_init(&ws->session, set, &ws_ops, DIALECT_WS);
     buf_init(&ws->notes, NOTES_LIMIT);
+    buf_init(&ws->held, NOTES_LIMIT);
     ws->pipe = pipe;
-    ws->site = token;
+    ws->visit = token;
+    ws->visit->ws = ws;
     ws->beat_ms = loop_now_ms(set->loop) + set->options.heartbeat_ms;
     list_push_back(&set->sockets, &ws->beat);
     pipe->owner = &ws_owner;

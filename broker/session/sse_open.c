@@ -1,0 +1,208 @@
+/* sse_open.c - how a stream or a long poll is asked for. */
+/* SPDX-License-Identifier: MIT */
+#include "base/mem.h"
+#include "codec/json.h"
+#include "session/sse_inside.h"
+
+#include <stdlib.h>
+
+static void on_held_closed(struct http_exchange *x)
+{
+    struct stream *stream = x->owner_data;
+
+    stream->x = NULL;
+    session_bury(&stream->session);
+}
+
+static bool wants_json(const struct http_request *request)
+{
+    struct slice accept = http_header(request, "accept");
+
+    return accept.len >= 16 && memmem(accept.ptr, accept.len, "application/json", 16) &&
+           memmem(accept.ptr, accept.len, "text/event-stream", 17) == NULL;
+}
+
+static uint64_t poll_wait_ms(const struct session_set *set, struct slice query)
+{
+    struct buf text;
+    uint64_t wait_ms = set->options.poll_wait_ms;
+    uint64_t asked;
+
+    buf_init(&text, 32);
+    if (http_query_get(query, "wait_ms", &text) && json_u64(buf_view(&text), &asked) &&
+        asked < wait_ms)
+        wait_ms = asked;
+    buf_release(&text);
+    return wait_ms;
+}
+
+/* The place a client asks for: header first, as a browser repeats the URL of its first
+ * request for ever. */
+static void read_place(const struct http_request *request, struct buf *place)
+{
+    struct slice header = http_header(request, "last-event-id");
+
+    buf_reset(place);
+    if (header.len > 0) {
+        buf_slice(place, header);
+        return;
+    }
+    if (http_query_get(request->query, "last_event_id", place) && place->len > 0)
+        return;
+    if (!http_query_get(request->query, "since", place))
+        buf_reset(place);
+}
+
+static struct stream *stream_new(struct session_set *set, struct http_exchange *x,
+                                 size_t count)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    bool is_poll = wants_json(x->request);
+    uint64_t now = loop_now_ms(set->loop);
+
+    if (stream == NULL)
+        abort();
+    stream->is_poll = is_poll;
+    stream->is_multi = count > 1;
+    session_init(&stream->session, set, &STREAM_OPS,
+                 is_poll     ? DIALECT_POLL
+                 : count > 1 ? DIALECT_SSE_MULTI
+                             : DIALECT_SSE);
+    stream->x = x;
+    stream->start_by_ms = now + START_WAIT_MS;
+    stream->beat_ms = now + poll_wait_ms(set, x->request->query);
+    buf_init(&stream->notes, SIZE_MAX);
+    buf_init(&stream->poll, SIZE_MAX); /* bounded by POLL_BYTES and one event */
+    list_push_back(&set->streams, &stream->beat);
+    x->owner_data = stream;
+    x->on_closed = on_held_closed;
+    return stream;
+}
+
+static void refuse(struct stream *stream, unsigned status, const char *code,
+                   const char *message, const char *field)
+{
+    struct http_exchange *x = stream->x;
+
+    counter_add(stream->session.set->bad_requests, 1);
+    stream->x = NULL;
+    http_respond_error(x, status, code, message, field);
+    session_bury(&stream->session);
+}
+
+static bool add_tasks(struct stream *stream, const struct task_key *tasks, size_t count,
+                      struct slice user)
+{
+    for (size_t i = 0; i < count; i++)
+        if (subscription_add_task(&stream->session, &tasks[i], user) == NULL)
+            return false;
+    return true;
+}
+
+/* Where each subscription begins. False when the request was refused. */
+static bool place_all(struct stream *stream, struct slice place, struct slice from)
+{
+    struct slice since = stream->is_multi ? (struct slice){0} : place;
+    const char *field = NULL;
+
+    LIST_FOR_EACH(node, next, &stream->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (sub->is_twin || join_parse(sub, since, from, &field))
+            continue;
+        refuse(stream, 422, "INVALID_VALUE", "malformed parameter", field);
+        return false;
+    }
+    return true;
+}
+
+static void open_stream(struct stream *stream, const struct task_key *tasks,
+                        size_t count, struct slice user)
+{
+    const struct http_request *request = stream->x->request;
+    struct buf place;
+    struct buf from;
+
+    buf_init(&place, CURSOR_BYTES);
+    buf_init(&from, 64);
+    read_place(request, &place);
+    http_query_get(request->query, "from", &from);
+    if (!add_tasks(stream, tasks, count, user))
+        refuse(stream, 503, "TOO_MANY", "too many tasks", NULL);
+    else if (place_all(stream, buf_view(&place), buf_view(&from)) && stream->is_multi)
+        stream_apply_cursor(stream, buf_view(&place));
+    buf_release(&from);
+    buf_release(&place);
+}
+
+/* ---- whose request it is: a bench's users may read what was sent to their own room ---- */
+
+struct stream_call {
+    struct errand errand;
+    struct task_key *tasks;
+    size_t count;
+};
+
+static void known(void *ctx, struct identity *identity, const char *error)
+{
+    struct stream_call *call = ctx;
+    struct session *session = errand_done(&call->errand);
+    struct slice user = identity == NULL ? (struct slice){0} : slice_of(identity->user);
+
+    /* Who is not known reads what everybody may. */
+    (void)error;
+    if (session != NULL && !session->is_dead) {
+        struct stream *stream = LIST_ENTRY(session, struct stream, session);
+        stream->awaits_who = false;
+        open_stream(stream, call->tasks, call->count, user);
+        if (!session->is_dead)
+            session_mark(session);
+    }
+    for (size_t i = 0; i < call->count; i++)
+        free((void *)(uintptr_t)call->tasks[i].site.ptr);
+    free(call->tasks);
+    free(call);
+}
+
+/* One allocation holds both names of a key. */
+static struct task_key copy_key(const struct task_key *key)
+{
+    char *text = mem_new(key->site.len + key->task_id.len + 1);
+
+    memcpy(text, key->site.ptr, key->site.len);
+    memcpy(text + key->site.len, key->task_id.ptr, key->task_id.len);
+    return (struct task_key){slice_make(text, key->site.len),
+                             slice_make(text + key->site.len, key->task_id.len)};
+}
+
+static void ask_who(struct stream *stream, const struct task_key *tasks, size_t count)
+{
+    struct session *session = &stream->session;
+    struct credentials credentials =
+        request_credentials(stream->x->request, tasks[0].site);
+    struct stream_call *call = mem_new(sizeof(*call));
+
+    call->tasks = mem_array(count, sizeof(*call->tasks));
+    call->count = count;
+    for (size_t i = 0; i < count; i++)
+        call->tasks[i] = copy_key(&tasks[i]);
+    stream->awaits_who = true;
+    errand_begin(&call->errand, session);
+    auth_identify(session->set->options.auth, &credentials, known, call);
+}
+
+void session_stream(struct session_set *set, struct http_exchange *x,
+                    const struct task_key *tasks, size_t count)
+{
+    struct stream *stream = stream_new(set, x, count);
+
+    if (count == 0 || count > set->options.max_subscriptions)
+        refuse(stream, 422, "INVALID_VALUE", "name at least one task and not too many",
+               "task_id");
+    else if (stream->is_poll && count > 1)
+        refuse(stream, 422, "INVALID_VALUE", "a long poll reads one task", "task_id");
+    else if (request_may_be_known(set, x->request))
+        ask_who(stream, tasks, count);
+    else
+        open_stream(stream, tasks, count, (struct slice){0});
+}
