@@ -60,6 +60,7 @@ struct publication {
     struct bus_frappe *frappe;
     struct slice site;
     bool has_site;
+    bool is_heard; /* a broadcast that reached somebody */
     struct topic_event event;
     struct slice task_id; /* named in the event, in native form; empty otherwise */
     uint64_t order;       /* one number for all rooms: a socket in two gets one copy */
@@ -175,8 +176,10 @@ static bool broadcast_to(struct topic *topic, void *ctx)
 {
     struct publication *pub = ctx;
 
-    if (topic_kind(topic) == TOPIC_ROOM && topic_name(topic).len == 0 &&
-        !topic_append(topic, &pub->event))
+    if (topic_kind(topic) != TOPIC_ROOM || topic_name(topic).len != 0)
+        return true;
+    pub->is_heard = true;
+    if (!topic_append(topic, &pub->event))
         skip(pub->frappe, SKIP_FULL);
     return true;
 }
@@ -186,6 +189,8 @@ static bool broadcast_to(struct topic *topic, void *ctx)
 static void broadcast(struct publication *pub)
 {
     hub_each(pub->frappe->hub, broadcast_to, pub);
+    if (!pub->is_heard)
+        counter_add(pub->frappe->unheard, 1);
 }
 
 /* ---- a message ---- */
