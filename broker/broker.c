@@ -190,18 +190,22 @@ static void register_routes(struct broker *broker)
     size_t count = api_routes(broker->api, routes);
     struct http_route http;
     struct ws_route ws;
+    /* The reference serves everything below the path; the bare form costs nothing. */
+    static const char *const paths[] = {"/socket.io/", "/socket.io"};
 
     for (size_t i = 0; i < count; i++)
         server_route(broker->server, &routes[i]);
     session_ws_route(broker->sessions, &ws);
     server_ws_route(broker->server, &ws);
-    /* The reference serves everything below the path; the bare form costs nothing. */
-    sio_server_routes(broker->sio, "/socket.io/", &http, &ws);
-    server_route(broker->server, &http);
-    server_ws_route(broker->server, &ws);
-    sio_server_routes(broker->sio, "/socket.io", &http, &ws);
-    server_route(broker->server, &http);
-    server_ws_route(broker->server, &ws);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        sio_server_routes(broker->sio, paths[i], &http, &ws);
+        /* A bench's page may be on another port, and who may not come is told so by
+         * CONNECT_ERROR, as the original does: both need an answer a browser can read. */
+        http.judges_origins = broker->settings->frappe;
+        ws.judges_origins = broker->settings->frappe;
+        server_route(broker->server, &http);
+        server_ws_route(broker->server, &ws);
+    }
 }
 
 static bool make_server(struct broker *broker, struct buf *error)

@@ -396,17 +396,18 @@ void api_add_check(struct api *api, const char *what, const char *(*trouble)(voi
 size_t api_routes(struct api *api, struct http_route routes[API_ROUTES])
 {
     const struct http_route table[] = {
-        {"/v1/tasks", false, SMALL_BODY, serve_tasks, api},
-        {"/v1/tasks/", true, api->options.publish_limit_bytes, serve_task, api},
-        {"/v1/events", false, SMALL_BODY, serve_streams, api},
-        {"/healthz", false, SMALL_BODY, serve_health, api},
-        {"/readyz", false, SMALL_BODY, serve_ready, api},
-        {"/metrics", false, SMALL_BODY, serve_metrics, api},
-        {"/", false, SMALL_BODY, serve_root, api},
+        {"/v1/tasks", false, SMALL_BODY, serve_tasks, api, false},
+        {"/v1/tasks/", true, api->options.publish_limit_bytes, serve_task, api, false},
+        {"/v1/events", false, SMALL_BODY, serve_streams, api, false},
+        {"/healthz", false, SMALL_BODY, serve_health, api, false},
+        {"/readyz", false, SMALL_BODY, serve_ready, api, false},
+        {"/metrics", false, SMALL_BODY, serve_metrics, api, false},
+        {"/", false, SMALL_BODY, serve_root, api, false},
         /* Longer than the engine's own path, so they win. */
-        {"/socket.io/socket.io.js", false, SMALL_BODY, bundle_serve, NULL},
-        {"/socket.io/socket.io.min.js", false, SMALL_BODY, bundle_serve, NULL},
-        {"/socket.io/socket.io.esm.min.js", false, SMALL_BODY, bundle_serve, NULL},
+        {"/socket.io/socket.io.js", false, SMALL_BODY, bundle_serve, NULL, false},
+        {"/socket.io/socket.io.min.js", false, SMALL_BODY, bundle_serve, NULL, false},
+        {"/socket.io/socket.io.esm.min.js", false, SMALL_BODY, bundle_serve, NULL,
+         false},
     };
     size_t count = sizeof(table) / sizeof(table[0]);
 

@@ -115,6 +115,9 @@ struct http_route {
     size_t body_limit_bytes; /* a longer body is answered 413 by the transport */
     http_handler *handler;
     void *ctx;
+    /* The handler judges origins itself: the transport lets any pass and tells browsers
+     * so, credentials included. */
+    bool judges_origins;
 };
 
 /* Decides on a WebSocket upgrade. Answer 0 to accept: then on_open follows with the pipe,
@@ -130,6 +133,7 @@ struct ws_route {
                        const char **body, const char **content_type);
     void (*on_open)(void *ctx, struct pipe *pipe, void *token);
     void *ctx;
+    bool judges_origins; /* as that of a http_route */
 };
 
 #endif

@@ -47,7 +47,7 @@ static bool list_has(const struct config_list *list, struct slice origin)
 
 static bool list_has_any(const struct origin_rules *rules)
 {
-    return list_has(rules->origins, slice_of("*"));
+    return rules->is_open || list_has(rules->origins, slice_of("*"));
 }
 
 enum origin_verdict origin_judge(const struct origin_rules *rules, struct slice origin,
@@ -86,7 +86,7 @@ static const char exposed[] =
 void origin_write_lines(const struct origin_rules *rules, struct slice origin,
                         struct slice host, struct buf *out)
 {
-    if (rules->origins == NULL || rules->origins->count == 0)
+    if (!rules->is_open && (rules->origins == NULL || rules->origins->count == 0))
         return;
     enum origin_verdict verdict = origin_judge(rules, origin, host);
     bool answers_star = list_has_any(rules) && !rules->reflect_credentials;

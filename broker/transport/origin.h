@@ -23,6 +23,7 @@ struct origin_rules {
     /* With "*": echo the origin and allow credentials instead of answering "*". Listed
      * origins are always echoed with credentials. */
     bool reflect_credentials;
+    bool is_open; /* as if the list had "*" */
 };
 
 enum origin_verdict {

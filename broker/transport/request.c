@@ -147,9 +147,11 @@ static void refuse_body(struct conn *conn, struct exchange *x,
 static void answer_preflight(struct conn *conn, struct exchange *x)
 {
     const struct http_request *request = &x->request;
+    bool judges_itself = x->route != NULL && x->route->judges_origins;
     struct buf lines;
 
-    if (!origin_may_connect(&conn->server->origins, http_header(request, "origin"),
+    if (!origin_may_connect(server_origins(conn->server, judges_itself),
+                            http_header(request, "origin"),
                             http_header(request, "host"))) {
         counter_add(conn->server->count.foreign_origins, 1);
         http_respond_error(&x->pub, 403, "ORIGIN_NOT_ALLOWED",
@@ -203,12 +205,12 @@ static void dispatch(struct conn *conn, struct exchange *x, const struct h1_head
         ws_upgrade(conn, x);
         return;
     }
+    x->route = server_find_route(conn->server, x->request.path);
     if (origin_is_preflight(&x->request)) {
         skip_body(conn, head);
         answer_preflight(conn, x);
         return;
     }
-    x->route = server_find_route(conn->server, x->request.path);
     if (x->route == NULL) {
         skip_body(conn, head);
         answer_unrouted(conn, x);

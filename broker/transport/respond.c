@@ -38,12 +38,14 @@ static void write_origin(const struct conn *conn, const struct answer *answer,
 {
     struct slice origin = slice_make(NULL, 0);
     struct slice host = slice_make(NULL, 0);
+    bool judges_itself = false;
 
     if (answer->x != NULL) {
         origin = http_header(&answer->x->request, "origin");
         host = http_header(&answer->x->request, "host");
+        judges_itself = answer->x->route != NULL && answer->x->route->judges_origins;
     }
-    origin_write_lines(&conn->server->origins, origin, host, out);
+    origin_write_lines(server_origins(conn->server, judges_itself), origin, host, out);
 }
 
 static void write_framing(const struct conn *conn, const struct answer *answer,

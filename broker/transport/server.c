@@ -212,6 +212,15 @@ const struct ws_route *server_find_ws_route(const struct server *server,
     return best;
 }
 
+const struct origin_rules *server_origins(const struct server *server,
+                                          bool judges_itself)
+{
+    static const struct origin_rules open = {.is_open = true,
+                                             .reflect_credentials = true};
+
+    return judges_itself ? &open : &server->origins;
+}
+
 /* ---- the date, made once a second ---- */
 
 const char *server_date(struct server *server)

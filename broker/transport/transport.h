@@ -259,6 +259,9 @@ size_t wire_frame_left(const struct conn *conn);
 void wire_kill(struct conn *conn);
 
 /* ---- server.c ---- */
+/* The rules of an address whose owner judges origins itself, or those of all others. */
+const struct origin_rules *server_origins(const struct server *server,
+                                          bool judges_itself);
 const struct http_route *server_find_route(const struct server *server,
                                            struct slice path);
 const struct ws_route *server_find_ws_route(const struct server *server,

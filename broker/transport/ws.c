@@ -49,7 +49,8 @@ static unsigned judge_request(const struct conn *conn,
         *body = "malformed Sec-WebSocket-Key";
         return 400;
     }
-    if (!origin_may_connect(&conn->server->origins, http_header(request, "origin"),
+    if (!origin_may_connect(server_origins(conn->server, conn->route->judges_origins),
+                            http_header(request, "origin"),
                             http_header(request, "host"))) {
         counter_add(conn->server->count.foreign_origins, 1);
         *body = "this origin is not allowed";
@@ -72,8 +73,9 @@ static void accept_upgrade(struct conn *conn, const struct http_request *request
     buf_puts(&upgrade->lines, "X-Request-Id: ");
     buf_slice(&upgrade->lines, request->id);
     buf_puts(&upgrade->lines, "\r\n");
-    origin_write_lines(&conn->server->origins, http_header(request, "origin"),
-                       http_header(request, "host"), &upgrade->lines);
+    origin_write_lines(server_origins(conn->server, conn->route->judges_origins),
+                       http_header(request, "origin"), http_header(request, "host"),
+                       &upgrade->lines);
     conn->upgrade = upgrade;
     conn->state = CONN_UPGRADE;
     list_push_back(&conn->server->upgrades, &conn->queue);

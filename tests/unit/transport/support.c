@@ -192,6 +192,10 @@ static void add_routes(struct world *world)
                                                      .is_prefix = true,
                                                      .body_limit_bytes = 100000,
                                                      .handler = echo_request});
+    server_route(world->server, &(struct http_route){.path = "/own-rule",
+                                                     .body_limit_bytes = 1000,
+                                                     .handler = echo_request,
+                                                     .judges_origins = true});
     server_route(world->server, &(struct http_route){.path = "/hold",
                                                      .body_limit_bytes = 1000,
                                                      .handler = hold_request,
@@ -210,6 +214,12 @@ static void add_routes(struct world *world)
                                                       .accept = ws_accept,
                                                       .on_open = ws_open,
                                                       .ctx = world});
+    server_ws_route(world->server, &(struct ws_route){.path = "/own-rule",
+                                                      .message_limit_bytes = 1000,
+                                                      .accept = ws_accept,
+                                                      .on_open = ws_open,
+                                                      .ctx = world,
+                                                      .judges_origins = true});
 }
 
 void world_start(struct world *world)

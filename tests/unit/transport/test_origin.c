@@ -173,6 +173,42 @@ static void a_foreign_page_cannot_open_a_websocket(void **state)
     world_end(&world);
 }
 
+static void an_address_may_judge_origins_itself(void **state)
+{
+    static const char request[] = "OPTIONS /own-rule HTTP/1.1\r\nHost: h\r\n"
+                                  "Access-Control-Request-Method: POST\r\n"
+                                  "Origin: https://evil.example\r\n\r\n";
+    static const char upgrade[] =
+        "GET /own-rule HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Origin: https://evil.example\r\n\r\n";
+    static const char echoed[] = "Access-Control-Allow-Origin: https://evil.example\r\n"
+                                 "Access-Control-Allow-Credentials: true\r\n";
+    struct world world;
+    struct client client;
+
+    (void)state;
+    world_init(&world);
+    world.origins = listed_list;
+    world_start(&world);
+    client_open(&client, &world);
+    client_send(&client, request);
+    assert_int_equal(client_answer(&client, NULL), 204);
+    assert_non_null(strstr(client_last_head(), echoed));
+    client_send(&client, "GET /own-rule HTTP/1.1\r\nHost: h\r\n"
+                         "Origin: https://evil.example\r\n\r\n");
+    assert_int_equal(client_answer(&client, NULL), 200);
+    assert_non_null(strstr(client_last_head(), echoed));
+    client_send(&client, upgrade);
+    assert_int_equal(client_answer(&client, NULL), 101);
+    assert_non_null(strstr(client_last_head(), echoed));
+    client_close(&client);
+    world_until_connections(&world, 0);
+    assert_int_equal(world_counter(&world, "foreign_origins_total"), 0);
+    world_end(&world);
+}
+
 int run_origin_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +217,7 @@ int run_origin_tests(void)
         cmocka_unit_test(every_answer_carries_them_also_errors),
         cmocka_unit_test(preflights_are_answered_for_allowed_origins_only),
         cmocka_unit_test(a_foreign_page_cannot_open_a_websocket),
+        cmocka_unit_test(an_address_may_judge_origins_itself),
     };
 
     return cmocka_run_group_tests_name("origin", tests, NULL, NULL);
