@@ -337,6 +337,22 @@ class OnAnything(unittest.TestCase):
             self.assertIn(str(port), error)
             self.assertLess(time.monotonic() - began, 5)
 
+    def test_a_memory_broker_that_restarts_gets_the_whole_text_again(self):
+        broker = Broker("--wait-unknown-ms", "5000").start()
+        self.addCleanup(lambda: broker.stop())
+        emit = Tool("emit", "--http", broker.url, "--task", "t")
+        tail = Tool("tail", "t", "--url", broker.url, "--only-text")
+        emit.write("before ")
+        tail.until("before ")
+        broker.kill()
+        emit.write("during ")
+        broker.start()
+        emit.write("after")
+        emit.end_input()
+        self.assertEqual(emit.wait(), (0, "", ""))
+        self.assertEqual(tail.wait()[:2], (0, "before during after\n"))
+        self.assertEqual(broker.get("/v1/tasks/t")["text"], "before during after")
+
     def test_the_environment_names_the_far_end(self):
         port = free_port()
         code, _, error = run("emit", "--task", "t", "x",
