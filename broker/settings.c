@@ -68,9 +68,9 @@ const struct config_row SETTINGS_ROWS[] = {
     LIST("origins", origins, "", WHO,
          "Browser origins allowed besides the broker's own: a list, or *."),
     ENUM(
-        "auth", auth, "none", "none", WHO,
-        "How readers and publishers prove who they are; `none` trusts everyone who can "
-        "connect."),
+        "auth", auth, "auto", "auto|none|frappe", WHO,
+        "How Socket.IO readers prove who they are: none trusts everyone who can connect, "
+        "frappe asks the site's backend, auto is frappe in Frappe mode and else none."),
     FLAG("insecure", insecure, "off", WHO,
          "Allow --auth none on addresses that are not loopback."),
 
