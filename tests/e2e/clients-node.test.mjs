@@ -163,6 +163,25 @@ for (const mode of MODES) {
     assert.deepEqual(reader.events, events);
   });
 
+  test(`recovery, ${mode}: also when it is back before the broker has noticed the cut`, async (t) => {
+    const house = await open(t);
+    const cable = await Cable.open(house);
+    const { events } = script('soon', 40, { task_id: 'soon' });
+    const reader = await new ClientReader(cable, { mode, ...RECOVERING }).connected();
+    await reader.subscribe('soon');
+    await post(house, { task: 'soon' }, events.slice(0, 10));
+    await reader.count(10);
+    cable.pull({ quietly: true });
+    await reader.disconnected();
+    await post(house, { task: 'soon' }, events.slice(10, 20));
+    cable.plug();
+    await reader.wait(() => reader.socket.connected, 'to be back');
+    assert.equal(reader.socket.recovered, true);
+    await post(house, { task: 'soon' }, events.slice(20));
+    await reader.end();
+    assert.deepEqual(reader.events, events);
+  });
+
   test(`recovery, ${mode}: what is unknown is a fresh session, and says so`, async (t) => {
     const house = await open(t);
     const cable = await Cable.open(house);

@@ -39,12 +39,13 @@ export class Cable {
     }
   }
 
-  // What is open breaks; until plug(), nothing opens.
-  pull() {
+  // What is open breaks; until plug(), nothing opens. Quietly: the broker does not notice.
+  pull({ quietly = false } = {}) {
     this.isPulled = true;
     for (const [near, far] of this.#pairs) {
+      if (quietly) near.removeAllListeners('close');
       near.destroy();
-      far.destroy();
+      if (!quietly) far.destroy();
     }
   }
 
