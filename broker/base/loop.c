@@ -104,7 +104,10 @@ void loop_free(struct loop *loop)
         list_remove(it);
     }
     uv_walk(&loop->uv, close_handle, NULL);
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    /* Twice at the most: a stop that was asked for while the loop stood ends the first run
+     * before the close callbacks. */
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0)
+        continue;
     must(uv_loop_close(&loop->uv));
     free(loop);
 }

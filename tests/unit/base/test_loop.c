@@ -389,6 +389,19 @@ static void a_stop_before_the_run_ends_it_at_once(void **state)
     loop_free(loop);
 }
 
+static void a_stop_of_a_loop_that_stands_does_not_keep_it_from_ending(void **state)
+{
+    struct loop *loop = loop_new();
+    struct timer timer;
+
+    (void)state;
+    timer_init(&timer, loop, NULL);
+    timer_start(&timer, 1000, 0);
+    loop_stop(loop);
+    loop_free(loop);
+    assert_null(timer.handle);
+}
+
 static void a_handle_left_open_by_an_adapter_is_closed_with_the_loop(void **state)
 {
     (void)state;
@@ -415,6 +428,7 @@ int main(void)
         cmocka_unit_test(the_time_stands_still_within_a_turn),
         cmocka_unit_test(signals_are_heard_on_the_loop),
         cmocka_unit_test(a_stop_before_the_run_ends_it_at_once),
+        cmocka_unit_test(a_stop_of_a_loop_that_stands_does_not_keep_it_from_ending),
         cmocka_unit_test(a_handle_left_open_by_an_adapter_is_closed_with_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
