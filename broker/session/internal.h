@@ -104,6 +104,7 @@ struct subscription {
     bool is_native;  /* false: string form, opaque and from now on */
     bool owes_reply; /* `subscribed` was not told yet */
     bool is_waiting_unknown;
+    bool is_held; /* nothing of it is told until the backend has allowed it again */
     bool is_waiting_history; /* the topic is fetching what it wants */
     bool is_twin; /* follows in silence what was sent to the user's own room */
     struct subscription *twin; /* of a task that nobody knew at the join, or NULL */

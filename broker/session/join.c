@@ -109,6 +109,13 @@ static void tell_resync(struct subscription *sub, const char *reason)
     buf_release(&data);
 }
 
+/* What came before is told as a snapshot, or again: arrival numbers tell nothing of it. */
+static void set_live(struct subscription *sub)
+{
+    sub->floor = hub_last_order(sub->session->set->hub);
+    sub->stage = STAGE_LIVE;
+}
+
 /* A place for a subscription that starts from what is retained. */
 static void enter(struct subscription *sub)
 {
@@ -124,7 +131,7 @@ static void enter(struct subscription *sub)
     }
     sub->reader.pos =
         is_opaque_run(topic) ? first_retained(topic) : after_snapshot(topic);
-    sub->stage = STAGE_LIVE;
+    set_live(sub);
 }
 
 /* The id after which the joiner wants every event, if there is one. */
@@ -219,7 +226,7 @@ static void join_at(struct subscription *sub, uint64_t pos)
     uint64_t head = topic_next(sub->reader.topic);
 
     sub->reader.pos = pos;
-    sub->stage = STAGE_LIVE;
+    set_live(sub);
     sub->session->last_order = 0;
     tell_subscribed(sub, head - pos);
 }
@@ -285,8 +292,7 @@ static bool send_snapshot(struct subscription *sub, const struct sio_window *win
     sub->generation = topic_generation(topic);
     sub->text_epoch = topic_run(topic)->text_epoch;
     sub->reader.pos = after_snapshot(topic);
-    sub->floor = hub_last_order(session->set->hub);
-    sub->stage = STAGE_LIVE;
+    set_live(sub);
     session->held = snapshot;
     counter_add(session->set->snapshots_sent, 1);
     if (session->ops->after_snapshot != NULL)

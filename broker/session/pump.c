@@ -34,8 +34,8 @@ static bool stands_at_new_text(const struct subscription *sub)
 
 static bool is_behind(const struct subscription *sub)
 {
-    return sub->stage == STAGE_LIVE && reader_lag(&sub->reader) == READER_BEHIND &&
-           !stands_at_new_text(sub);
+    return sub->stage == STAGE_LIVE && !sub->is_held &&
+           reader_lag(&sub->reader) == READER_BEHIND && !stands_at_new_text(sub);
 }
 
 static void cut_opaque(struct subscription *sub)
@@ -91,6 +91,8 @@ static bool settle_string(struct subscription *sub)
 /* One step of a subscription that cannot simply be sent to: true when it did something. */
 static bool settle_one(struct subscription *sub, const struct sio_window *window)
 {
+    if (sub->is_held)
+        return false;
     if (sub->stage != STAGE_LIVE)
         return join_step(sub, window);
     if (!sub->is_native)

@@ -18,19 +18,26 @@ static bool reader_send(struct session *session, struct bytes *bytes, unsigned p
 {
     struct sio_session *reader = sio_session_of(session);
 
-    if (session->last_order > reader->sent_order)
-        reader->sent_order = session->last_order;
     return packets == 0 || sio_send_shared(reader->socket, bytes, packets);
 }
 
 /* The offset that a client with recovery gets as last argument: a position, no right. */
 static void reader_cursor(struct session *session, struct buf *out)
 {
-    const struct sio_session *reader = sio_session_of(session);
+    struct sio_session *reader = sio_session_of(session);
 
-    if (reader->pid[0] != '\0')
-        buf_printf(out, "%llx-%llu", (unsigned long long)hub_nonce(session->set->hub),
-                   (unsigned long long)session->last_order);
+    if (reader->pid[0] == '\0')
+        return;
+    if (session->last_order > reader->told.order)
+        reader->told.order = session->last_order;
+    reader->told.count++;
+    sio_write_offset(reader, out);
+}
+
+/* Its packets carry no offset, since they are shared. */
+static void reader_after_snapshot(struct subscription *sub)
+{
+    sio_session_of(sub->session)->told.count++;
 }
 
 void sio_acknowledge(struct sio_session *reader, struct slice ack, bool ok,
@@ -76,22 +83,34 @@ static void reader_subscribed(struct subscription *sub, struct slice state)
     sub->ack = NULL;
 }
 
-static void emit(struct sio_session *reader, const char *name, struct slice data)
+/* With the offset where recovery is on: stock clients take the last argument of any event
+ * for one, when it is a text. */
+void sio_tell(struct sio_session *reader, const char *name, struct slice data)
 {
+    struct buf offset;
     struct buf args;
 
+    if (reader->socket == NULL)
+        return;
+    buf_init(&offset, SIO_TEXT_LIMIT);
+    reader_cursor(&reader->session, &offset);
     buf_init(&args, SIO_TEXT_LIMIT * 2);
-    buf_printf(&args, "[\"%s\",", name);
-    buf_slice(&args, data);
+    buf_printf(&args, "[\"%s\"", name);
+    if (data.len > 0) {
+        buf_putc(&args, ',');
+        buf_slice(&args, data);
+    }
+    if (offset.len > 0)
+        buf_printf(&args, ",\"%s\"", buf_text(&offset));
     buf_putc(&args, ']');
-    if (reader->socket != NULL)
-        sio_emit(reader->socket, buf_view(&args));
+    sio_emit(reader->socket, buf_view(&args));
     buf_release(&args);
+    buf_release(&offset);
 }
 
 static void reader_resync(struct subscription *sub, struct slice data)
 {
-    emit(sio_session_of(sub->session), "resync", data);
+    sio_tell(sio_session_of(sub->session), "resync", data);
 }
 
 static void reader_failed(struct subscription *sub, const char *code,
@@ -110,7 +129,7 @@ static void reader_failed(struct subscription *sub, const char *code,
     buf_putc(&data, ',');
     write_error(&data, code, message, NULL);
     buf_putc(&data, '}');
-    emit(reader, "task_error", buf_view(&data));
+    sio_tell(reader, "task_error", buf_view(&data));
     buf_release(&data);
 }
 
@@ -151,6 +170,7 @@ const struct session_ops SIO_READER_OPS = {
     .send = reader_send,
     .subscribed = reader_subscribed,
     .resync = reader_resync,
+    .after_snapshot = reader_after_snapshot,
     .failed = reader_failed,
     .cursor = reader_cursor,
     .stopped = reader_stopped,

@@ -3,8 +3,10 @@
 #include "base/diag.h"
 #include "session/sio_inside.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define SITE_LIMIT 256
 
@@ -33,6 +35,27 @@ static bool native_site(const struct session_set *set, struct sio_socket *socket
            is_listed(set->options.sites, buf_view(site));
 }
 
+/* Host names are the same in upper and lower case. */
+static bool is_same_host(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* As the bench names it, or from a host's name, which is in lower case then. */
+static struct slice find_site(const struct session_set *set,
+                              const struct sio_handshake *shake, struct buf *site)
+{
+    struct slice named = slice_of(set->options.default_site);
+    struct slice found =
+        auth_site(shake->site_header, shake->origin, shake->host, named);
+    bool is_host = auth_hostname(shake->site_header).len == 0 && found.ptr != named.ptr;
+
+    for (size_t i = 0; i < found.len; i++)
+        buf_putc(site,
+                 is_host ? (char)tolower((unsigned char)found.ptr[i]) : found.ptr[i]);
+    return buf_view(site);
+}
+
 /* A bench's rules. The root namespace is mapped to the site that the headers tell: there
  * older clients live, and newer ones that name no site and heard nothing before. */
 static const char *frappe_site(const struct session_set *set, struct sio_socket *socket,
@@ -40,10 +63,8 @@ static const char *frappe_site(const struct session_set *set, struct sio_socket 
 {
     const struct sio_handshake *shake = sio_handshake(socket);
     struct slice nsp = sio_nsp(socket);
-    struct slice found = auth_site(shake->site_header, shake->origin, shake->host,
-                                   slice_of(set->options.default_site));
+    struct slice found = find_site(set, shake, site);
 
-    buf_slice(site, found);
     if (site->failed || !site_is_native(found) || !is_listed(set->options.sites, found))
         return "Invalid namespace";
     if (!slice_is(nsp, "/") &&
@@ -55,7 +76,7 @@ static const char *frappe_site(const struct session_set *set, struct sio_socket 
     }
     if (shake->origin.ptr == NULL)
         return set->options.frappe.needs_origin ? "Invalid origin" : NULL;
-    if (slice_equal(auth_hostname(shake->origin), auth_hostname(shake->host)))
+    if (is_same_host(auth_hostname(shake->origin), auth_hostname(shake->host)))
         return NULL;
     diag(DIAG_WARN, "origin is not the host", DIAG_SLICE("origin", shake->origin),
          DIAG_SLICE("host", shake->host));
@@ -87,7 +108,7 @@ static void accept_fresh(struct sio_session *reader, struct slice auth)
     struct slice id = sio_id(socket);
 
     reader->first_order = hub_last_order(reader->session.set->hub);
-    reader->sent_order = reader->first_order;
+    reader->told.order = reader->first_order;
     snprintf(reader->id, sizeof(reader->id), "%.*s", (int)id.len, id.ptr);
     sio_offer_recovery(reader, auth);
     sio_join_rooms(reader);
@@ -106,7 +127,7 @@ static void accept_again(struct sio_session *reader, struct sio_session *fresh)
     session_bury(&fresh->session);
     tell_connected(reader, true);
     sio_accept_as(socket, slice_of(reader->id), slice_of(reader->pid));
-    sio_tell_documents(reader);
+    sio_recheck(reader);
     session_mark(&reader->session);
 }
 

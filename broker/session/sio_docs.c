@@ -4,15 +4,17 @@
 
 #include <stdlib.h>
 
-#define OPEN_DOC  "open_doc:"
-#define USERS_MAX 256
+#define DOCTYPE "doctype:"
+#define DOC     "doc:"
 
 /* ---- rooms ---- */
 
-static struct topic *room_topic(const struct sio_session *reader, const char *prefix,
-                                struct slice a, struct slice b)
+struct topic *sio_room(const struct sio_session *reader, const char *prefix,
+                       struct slice a, struct slice b, bool create)
 {
-    struct topic *topic;
+    struct hub *hub = reader->session.set->hub;
+    struct slice site = slice_of(reader->site);
+    struct topic *topic = NULL;
     struct buf room;
 
     buf_init(&room, 2 * SIO_TEXT_LIMIT + 16);
@@ -22,16 +24,16 @@ static struct topic *room_topic(const struct sio_session *reader, const char *pr
         buf_putc(&room, '/');
         buf_slice(&room, b);
     }
-    topic = room.failed ? NULL
-                        : hub_topic(reader->session.set->hub, TOPIC_ROOM,
-                                    slice_of(reader->site), buf_view(&room));
+    if (!room.failed)
+        topic = create ? hub_topic(hub, TOPIC_ROOM, site, buf_view(&room))
+                       : hub_find(hub, TOPIC_ROOM, site, buf_view(&room));
     buf_release(&room);
     return topic;
 }
 
 static void join(struct sio_session *reader, const char *prefix, struct slice name)
 {
-    sio_follow(reader, room_topic(reader, prefix, name, (struct slice){0}));
+    sio_follow(reader, sio_room(reader, prefix, name, (struct slice){0}, true));
 }
 
 void sio_join_rooms(struct sio_session *reader)
@@ -47,105 +49,31 @@ void sio_join_rooms(struct sio_session *reader)
         join(reader, "all", slice_of(""));
 }
 
-/* ---- who has a document open ---- */
-
-struct viewers {
-    const char *users[USERS_MAX];
-    size_t count;
-};
-
-static bool collect_viewer(struct reader *reader, void *ctx)
+static bool take_prefix(struct slice *room, const char *prefix)
 {
-    struct viewers *viewers = ctx;
-    struct subscription *sub = LIST_ENTRY(reader, struct subscription, reader);
-    const struct sio_session *viewer = sio_session_of(sub->session);
+    size_t len = strlen(prefix);
 
-    if (sub->session->ops != &SIO_READER_OPS || viewer->who == NULL ||
-        viewer->socket == NULL)
-        return true;
-    for (size_t i = 0; i < viewers->count; i++)
-        if (strcmp(viewers->users[i], viewer->who->user) == 0)
-            return true;
-    viewers->users[viewers->count++] = viewer->who->user;
-    return viewers->count < USERS_MAX;
-}
-
-/* "open_doc:<doctype>/<name>": the type has no slash. */
-static bool split_document(struct slice room, struct slice *doctype, struct slice *name)
-{
-    size_t prefix = strlen(OPEN_DOC);
-    const char *slash;
-
-    if (room.len <= prefix || memcmp(room.ptr, OPEN_DOC, prefix) != 0)
+    if (room->len < len || memcmp(room->ptr, prefix, len) != 0)
         return false;
-    room = slice_make(room.ptr + prefix, room.len - prefix);
-    slash = memchr(room.ptr, '/', room.len);
-    if (slash == NULL)
-        return false;
-    *doctype = slice_make(room.ptr, (size_t)(slash - room.ptr));
-    *name = slice_make(slash + 1, room.len - doctype->len - 1);
+    *room = slice_make(room->ptr + len, room->len - len);
     return true;
 }
 
-/* Told to all who have it open; v15 and later keep silent when that is one person alone. */
-static void tell_viewers(struct sio_session *reader, struct topic *topic)
+bool sio_room_question(struct slice room, struct auth_question *question)
 {
-    struct viewers viewers = {.count = 0};
-    struct topic_event event = {.is_opaque = true, .name = slice_of("doc_viewers")};
-    struct slice doctype;
-    struct slice name;
-    struct buf body;
-
-    topic_each_reader(topic, collect_viewer, &viewers);
-    if (!split_document(topic_name(topic), &doctype, &name) || viewers.count == 0)
-        return;
-    if (reader->session.set->options.frappe.version >= 15 && viewers.count == 1 &&
-        strcmp(viewers.users[0], reader->who->user) == 0)
-        return;
-    buf_init(&body, 1 << 20);
-    buf_puts(&body, "{\"doctype\":");
-    json_quote(&body, doctype);
-    buf_puts(&body, ",\"docname\":");
-    json_quote(&body, name);
-    buf_puts(&body, ",\"users\":[");
-    for (size_t i = 0; i < viewers.count; i++) {
-        if (i > 0)
-            buf_putc(&body, ',');
-        json_quote(&body, slice_of(viewers.users[i]));
+    *question = (struct auth_question){0};
+    if (take_prefix(&room, DOCTYPE)) {
+        question->doctype = room;
+        return true;
     }
-    buf_puts(&body, "]}");
-    event.body = buf_view(&body);
-    if (!body.failed)
-        topic_append(topic, &event);
-    buf_release(&body);
-}
-
-static void leave_document(struct sio_session *reader, struct subscription *sub)
-{
-    struct topic *topic = sub->reader.topic;
-
-    subscription_remove(sub);
-    tell_viewers(reader, topic);
-}
-
-void sio_tell_documents(struct sio_session *reader)
-{
-    struct slice doctype;
-    struct slice name;
-
-    LIST_FOR_EACH(node, next, &reader->session.subs)
-    {
-        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        if (topic_kind(sub->reader.topic) == TOPIC_ROOM &&
-            split_document(topic_name(sub->reader.topic), &doctype, &name))
-            tell_viewers(reader, sub->reader.topic);
-    }
+    return sio_split_document(room, DOC, &question->doctype, &question->name) ||
+           sio_split_document(room, OPEN_DOC, &question->doctype, &question->name);
 }
 
 /* ---- subscribing: the backend is asked first ---- */
 
 enum doc_verb { DOC_TYPE, DOC_ONE, DOC_OPEN };
-static const char *const ROOM_OF[] = {"doctype:", "doc:", OPEN_DOC};
+static const char *const ROOM_OF[] = {DOCTYPE, DOC, OPEN_DOC};
 
 struct permit_call {
     struct errand errand;
@@ -162,11 +90,11 @@ static void permit_free(struct permit_call *call)
 }
 
 static struct topic *topic_of_call(const struct sio_session *reader,
-                                   const struct permit_call *call)
+                                   const struct permit_call *call, bool create)
 {
-    return room_topic(reader, ROOM_OF[call->verb], buf_view(&call->doctype),
-                      call->verb == DOC_TYPE ? (struct slice){0}
-                                             : buf_view(&call->name));
+    return sio_room(reader, ROOM_OF[call->verb], buf_view(&call->doctype),
+                    call->verb == DOC_TYPE ? (struct slice){0} : buf_view(&call->name),
+                    create);
 }
 
 /* A refusal is silent: so it is in the original, and its clients expect no answer. */
@@ -177,9 +105,11 @@ static void permitted(void *ctx, bool allowed)
 
     if (session != NULL && !session->is_dead && allowed) {
         struct sio_session *reader = sio_session_of(session);
-        struct topic *topic = topic_of_call(reader, call);
-        if (sio_follow(reader, topic) != NULL && call->verb == DOC_OPEN)
-            tell_viewers(reader, topic);
+        struct topic *topic = topic_of_call(reader, call, true);
+        if (sio_follow(reader, topic) != NULL && call->verb == DOC_OPEN) {
+            sio_tell_viewers(reader, topic);
+            sio_tell_typers(reader, buf_view(&call->doctype), buf_view(&call->name));
+        }
     }
     permit_free(call);
 }
@@ -199,16 +129,29 @@ static struct permit_call *permit_new(enum doc_verb verb, const struct sio_event
     return call;
 }
 
+static bool names_document(const struct sio_event *event)
+{
+    struct json_member arg;
+
+    return sio_argument(event, 1, &arg) && arg.kind != JSON_NULL &&
+           !slice_is(arg.value, "\"\"");
+}
+
+/* Without a document's name the older backends say no; from v16 on they are asked about the
+ * type, and the room is that of "undefined". */
 static void ask(struct sio_session *reader, enum doc_verb verb,
                 const struct sio_event *event)
 {
     struct credentials credentials = sio_credentials(reader);
     struct permit_call *call = permit_new(verb, event);
-    struct auth_question question = {buf_view(&call->doctype),
-                                     verb == DOC_TYPE ? (struct slice){0}
-                                                      : buf_view(&call->name)};
+    struct auth_question question = {.doctype = buf_view(&call->doctype)};
+    bool is_named = verb != DOC_TYPE && names_document(event);
 
-    if (call->doctype.failed || call->name.failed) {
+    if (is_named)
+        question.name = buf_view(&call->name);
+    if (call->doctype.failed || call->name.failed ||
+        (verb != DOC_TYPE && !is_named &&
+         reader->session.set->options.frappe.version < 16)) {
         permit_free(call);
         return;
     }
@@ -221,14 +164,15 @@ static void unsubscribe(struct sio_session *reader, enum doc_verb verb,
                         const struct sio_event *event)
 {
     struct permit_call *call = permit_new(verb, event);
-    struct topic *topic = topic_of_call(reader, call);
+    struct topic *topic = topic_of_call(reader, call, false);
     struct subscription *sub =
         topic == NULL ? NULL : subscription_find(&reader->session, topic);
 
-    if (sub != NULL && verb == DOC_OPEN)
-        leave_document(reader, sub);
-    else if (sub != NULL)
+    if (sub != NULL) {
         subscription_remove(sub);
+        if (verb == DOC_OPEN)
+            sio_tell_viewers(reader, topic);
+    }
     permit_free(call);
 }
 
@@ -263,6 +207,40 @@ static void doc_close(struct sio_session *reader, const struct sio_event *event)
     unsubscribe(reader, DOC_OPEN, event);
 }
 
+/* v13 and v14, which ask nobody: it only tells those who have the document open. */
+static void set_typing(struct sio_session *reader, const struct sio_event *event,
+                       bool is_typing)
+{
+    struct permit_call *call = permit_new(DOC_OPEN, event);
+    struct slice doctype = buf_view(&call->doctype);
+    struct slice name = buf_view(&call->name);
+    struct topic *topic = NULL;
+    struct subscription *sub;
+
+    if (reader->session.set->options.frappe.version < 15 && !call->doctype.failed &&
+        !call->name.failed)
+        topic = sio_room(reader, TYPING, doctype, name, is_typing);
+    if (topic != NULL && is_typing)
+        sio_follow(reader, topic);
+    if (topic != NULL && !is_typing &&
+        (sub = subscription_find(&reader->session, topic)) != NULL)
+        subscription_remove(sub);
+    if (topic != NULL)
+        sio_tell_typers(reader, doctype, name);
+    permit_free(call);
+}
+
+static void doc_typing(struct sio_session *reader, const struct sio_event *event)
+{
+    set_typing(reader, event, true);
+}
+
+static void doc_typing_stopped(struct sio_session *reader,
+                               const struct sio_event *event)
+{
+    set_typing(reader, event, false);
+}
+
 /* {file, line, column} for the developer's editor: never outside developer mode, where it
  * ended the original's process. */
 static void open_in_editor(struct sio_session *reader, const struct sio_event *event)
@@ -284,6 +262,8 @@ const struct sio_handler SIO_DOC_HANDLERS[] = {
     {"doc_unsubscribe", doc_unsubscribe, true},
     {"doc_open", doc_open, true},
     {"doc_close", doc_close, true},
+    {"doc_typing", doc_typing, true},
+    {"doc_typing_stopped", doc_typing_stopped, true},
     {"open_in_editor", open_in_editor, true},
     {NULL, NULL, false},
 };

@@ -9,6 +9,13 @@
 
 #define SIO_TEXT_LIMIT 4096
 
+/* How far a client was told: how many packets of events, and the highest arrival number
+ * among them. */
+struct sio_told {
+    uint64_t count;
+    uint64_t order;
+};
+
 /*
  *   on_connect --site, origin, who?--> accept --rooms--> connected --cut--> saved
  *                                        ^                                    |
@@ -22,9 +29,10 @@ struct sio_session {
     /* connection state recovery (sio_recover.c); pid is "" where it is not offered */
     char pid[32];
     char id[32];          /* the public socket id, kept over a recovery */
+    uint32_t mark;        /* in its offsets: tells them from another session's */
     uint64_t first_order; /* arrival number when it connected */
-    uint64_t sent_order;  /* the highest that was sent */
-    struct list saved;    /* in set->saved, by deadline */
+    struct sio_told told;
+    struct list saved; /* in set->saved, by deadline */
     uint64_t saved_until_ms;
     uint64_t connected_ms;
 };
@@ -41,6 +49,8 @@ void sio_acknowledge(struct sio_session *reader, struct slice ack, bool ok,
                      struct slice members);
 void sio_acknowledge_error(struct sio_session *reader, struct slice ack,
                            const char *code, const char *message, const char *field);
+/* A private event; `data` is JSON or empty. */
+void sio_tell(struct sio_session *reader, const char *name, struct slice data);
 /* The acknowledgement that an event wants, or NULL. */
 struct slice sio_wanted_ack(const struct sio_event *event);
 /* The n-th argument after the event's name, from 0. */
@@ -65,8 +75,30 @@ extern const struct sio_handler SIO_TASK_HANDLERS[];
 extern const struct sio_handler SIO_DOC_HANDLERS[];
 /* The rooms a user is in by being connected. */
 void sio_join_rooms(struct sio_session *reader);
-/* It came back, or lost its socket: who has its open documents open is told anew. */
+/* The topic of "<prefix><a>[/<b>]"; NULL when it is not there, or may not be made. */
+struct topic *sio_room(const struct sio_session *reader, const char *prefix,
+                       struct slice a, struct slice b, bool create);
+/* May it (still) read what the room of this name tells? False: the question is not one. */
+bool sio_room_question(struct slice room, struct auth_question *question);
+
+/* ---- sio_viewers.c ---- */
+#define OPEN_DOC "open_doc:"
+#define TYPING   "typing:"
+/* "<prefix><doctype>/<name>" */
+bool sio_split_document(struct slice room, const char *prefix, struct slice *doctype,
+                        struct slice *name);
+/* Who has it open, told to all who have. */
+void sio_tell_viewers(struct sio_session *reader, struct topic *open_doc);
+/* Likewise who types in it (v13, v14). */
+void sio_tell_typers(const struct sio_session *reader, struct slice doctype,
+                     struct slice name);
+/* It lost its socket: the others are told of its documents. */
 void sio_tell_documents(struct sio_session *reader);
+
+/* ---- sio_recheck.c ---- */
+/* It came back: what it could read because the backend allowed it is asked again, and
+ * nothing of it is told before the answer. */
+void sio_recheck(struct sio_session *reader);
 
 /* ---- sio_recover.c ---- */
 /* Whether a CONNECT is offered recovery; sets pid and places. */
@@ -74,6 +106,7 @@ void sio_offer_recovery(struct sio_session *reader, struct slice auth);
 /* A session that can go on for this CONNECT: its place is set, `fresh` is to be buried.
  * NULL: it is a new one. */
 struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth);
+void sio_write_offset(const struct sio_session *reader, struct buf *out);
 /* Keeps a session whose transport was cut; false when it is not to be kept. */
 bool sio_save(struct sio_session *reader, const char *reason);
 

@@ -9,9 +9,14 @@
 /*
  * A session whose transport was cut is kept as it is: its cursors stay in the topics, so
  * nothing is copied and nothing is queued. A client that comes back with the secret `pid`
- * and the offset of the last event it has seen goes on from there. The offset is the
- * arrival number of that event; it says where the client stands, never what it may see:
- * who it is was asked again before.
+ * and the offset of the last event it has seen goes on from there:
+ *
+ *   <mark of the session>-<highest arrival number told>-<packets told>
+ *
+ * It says where the client stands, never what it may see: who it is was asked again before.
+ * Arrival numbers place the cursors of what is told in order of arrival. What a native
+ * subscription is told anew is older than that, so it is the count that shows whether all
+ * of it has arrived; if not, that subscription starts anew.
  *
  * Honest non-recovery: if an event that the client lacks is gone from a window, or another
  * user comes with the pid, it gets a fresh session, and knows by socket.recovered.
@@ -64,6 +69,7 @@ void sio_offer_recovery(struct sio_session *reader, struct slice auth)
 
     if (!is_offered(reader, auth))
         return;
+    random_bytes(&reader->mark, sizeof(reader->mark));
     random_bytes(secret, sizeof(secret));
     for (size_t i = 0; i < sizeof(secret); i++)
         snprintf(reader->pid + 2 * i, 3, "%02x", secret[i]);
@@ -93,27 +99,50 @@ static struct sio_session *find_saved(const struct session_set *set, const char 
     return map_get(set->saved_by_pid, slice_of(pid));
 }
 
-/* "<nonce>-<arrival number>"; absent when the client had received nothing yet. */
-static bool parse_offset(const struct sio_session *saved, struct slice auth,
-                         uint64_t *order)
+void sio_write_offset(const struct sio_session *reader, struct buf *out)
 {
-    unsigned long long nonce;
-    unsigned long long number;
-    struct json_member member;
-    char text[64];
-    char *end;
+    buf_printf(out, "%x-%llx-%llx", reader->mark,
+               (unsigned long long)reader->told.order,
+               (unsigned long long)reader->told.count);
+}
 
-    *order = saved->first_order;
+/* Lower case digits and the character behind them. */
+static bool take_hex(const char **at, char end, uint64_t *number)
+{
+    const char *from = *at;
+
+    *number = 0;
+    for (; *at - from < 16; (*at)++) {
+        const char *digit = strchr("0123456789abcdef", **at);
+        if (**at == '\0' || digit == NULL)
+            break;
+        *number = *number * 16 + (uint64_t)(digit - "0123456789abcdef");
+    }
+    return *at > from && *(*at)++ == end;
+}
+
+/* False when it is not one of ours. An offset of an earlier session, or none, is what a
+ * client has that was told nothing in this one. */
+static bool parse_offset(const struct sio_session *saved, struct slice auth,
+                         struct sio_told *seen)
+{
+    struct json_member member;
+    const char *at;
+    char text[64];
+    uint64_t mark;
+
+    *seen = (struct sio_told){.order = saved->first_order};
     if (!json_get(auth, "offset", &member) || member.kind == JSON_NULL)
         return true;
-    if (!take_text(auth, "offset", text, sizeof(text)))
+    at = text;
+    if (!take_text(auth, "offset", text, sizeof(text)) || !take_hex(&at, '-', &mark) ||
+        !take_hex(&at, '-', &seen->order) || !take_hex(&at, '\0', &seen->count))
         return false;
-    nonce = strtoull(text, &end, 16);
-    if (*end != '-' || nonce != hub_nonce(saved->session.set->hub))
-        return false;
-    number = strtoull(end + 1, &end, 10);
-    *order = number;
-    return *end == '\0';
+    if (mark != saved->mark) {
+        *seen = (struct sio_told){.order = saved->first_order};
+        return true;
+    }
+    return seen->count <= saved->told.count && seen->order <= saved->told.order;
 }
 
 /* Where a subscription goes on for a client that has seen everything up to `order`. False:
@@ -125,29 +154,28 @@ static bool place(struct subscription *sub, uint64_t order)
 
     if (sub->stage != STAGE_LIVE || sub->owes_reply)
         return true; /* it joins anew: nothing of it was told */
-    if (order < sub->floor && sub->is_native) {
-        join_resync(sub, "recovered");
-        return true;
-    }
     pos = topic_after_order(topic, order < sub->floor ? sub->floor : order);
-    if (pos == 0)
-        return false;
+    if (sub->is_native && order <= sub->floor)
+        pos = 0;
+    /* Before all there is: a native reader is told that it lost its place. */
     sub->reader.pos = pos;
-    return true;
+    return pos != 0 || sub->is_native;
 }
 
-static bool place_all(struct sio_session *saved, uint64_t order)
+static bool place_all(struct sio_session *saved, const struct sio_told *seen)
 {
-    /* Whoever has seen the last thing sent lacks only what came since: the cursors are
-     * right as they are, however old the offset is. */
-    if (order >= saved->sent_order)
+    /* Whoever has seen all that was sent lacks only what came since: the cursors are right
+     * as they are, however old the offset is. */
+    if (seen->count == saved->told.count)
         return true;
+    saved->told = *seen;
+    /* What is told again is no copy. */
+    saved->session.last_order = 0;
     LIST_FOR_EACH(node, next, &saved->session.subs)
     {
-        if (!place(LIST_ENTRY(node, struct subscription, node), order))
+        if (!place(LIST_ENTRY(node, struct subscription, node), seen->order))
             return false;
     }
-    saved->sent_order = order;
     return true;
 }
 
@@ -183,7 +211,7 @@ struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
 {
     struct session_set *set = fresh->session.set;
     struct sio_session *saved;
-    uint64_t order;
+    struct sio_told seen;
     char pid[64];
 
     if (auth.len == 0 || !take_text(auth, "pid", pid, sizeof(pid)))
@@ -194,8 +222,8 @@ struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
         return NULL;
     }
     forget(saved);
-    if (saved->session.is_dead || !parse_offset(saved, auth, &order) ||
-        !place_all(saved, order) || has_lost(saved)) {
+    if (saved->session.is_dead || !parse_offset(saved, auth, &seen) ||
+        !place_all(saved, &seen) || has_lost(saved)) {
         counter_add(set->unrecovered, 1);
         session_bury(&saved->session);
         return NULL;

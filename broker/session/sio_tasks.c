@@ -43,6 +43,25 @@ static bool is_full(const struct sio_session *reader)
     return reader->session.sub_count >= reader->session.set->options.max_subscriptions;
 }
 
+/* v13 answers with an empty replay; its newer kin with nothing. */
+static void tell_progress(struct sio_session *reader, const struct sio_event *event)
+{
+    const struct frappe_rules *frappe = &reader->session.set->options.frappe;
+    struct json_member task_id;
+    struct buf data;
+
+    if (!frappe->on || frappe->version >= 14 ||
+        !slice_is(event->name, "progress_subscribe") ||
+        !sio_argument(event, 0, &task_id))
+        return;
+    buf_init(&data, SIO_TEXT_LIMIT * 2);
+    buf_puts(&data, "{\"task_id\":");
+    buf_slice(&data, task_id.value);
+    buf_puts(&data, ",\"message\":{}}");
+    sio_tell(reader, "task_progress", buf_view(&data));
+    buf_release(&data);
+}
+
 /* ---- events ---- */
 
 static void subscribe_object(struct sio_session *reader, const struct sio_event *event,
@@ -108,6 +127,7 @@ static void subscribe_string(struct sio_session *reader, const struct sio_event 
     sub->owes_reply = event->wants_ack;
     keep_ack(sub, event);
     session_mark(&reader->session);
+    tell_progress(reader, event);
 }
 
 static void subscribe(struct sio_session *reader, const struct sio_event *event)
@@ -240,7 +260,7 @@ static void on_stop(struct sio_session *reader, const struct sio_event *event)
 
 static void on_ping(struct sio_session *reader, const struct sio_event *event)
 {
-    sio_emit(reader->socket, slice_of("[\"pong\"]"));
+    sio_tell(reader, "pong", (struct slice){0});
     sio_acknowledge(reader, sio_wanted_ack(event), true, (struct slice){0});
 }
 

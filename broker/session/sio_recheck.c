@@ -1,0 +1,98 @@
+/* sio_recheck.c - a client that comes back is asked about again, room by room. */
+/* SPDX-License-Identifier: MIT */
+#include "base/mem.h"
+#include "session/sio_inside.h"
+
+#include <stdlib.h>
+
+#define TASK_ROOM "task_progress:"
+
+/* The topic by name: the subscription may be gone when the answer comes. */
+struct recheck {
+    struct errand errand;
+    enum topic_kind kind;
+    struct slice name;
+    char bytes[];
+};
+
+/* False: it is in this room by being who it is, or by knowing a task's id. */
+static bool question_of(const struct sio_session *reader, const struct recheck *recheck,
+                        struct auth_question *question)
+{
+    size_t prefix = strlen(TASK_ROOM);
+    struct slice name = recheck->name;
+
+    *question = (struct auth_question){.name = name};
+    if (recheck->kind == TOPIC_TASK)
+        return reader->session.set->options.frappe.guards_tasks;
+    if (name.len > prefix && memcmp(name.ptr, TASK_ROOM, prefix) == 0) {
+        question->name = slice_make(name.ptr + prefix, name.len - prefix);
+        return reader->session.set->options.frappe.guards_tasks;
+    }
+    return sio_room_question(name, question);
+}
+
+static struct subscription *find(const struct sio_session *reader,
+                                 const struct recheck *recheck)
+{
+    struct topic *topic = hub_find(reader->session.set->hub, recheck->kind,
+                                   slice_of(reader->site), recheck->name);
+
+    return topic == NULL ? NULL : subscription_find(&reader->session, topic);
+}
+
+static void answered(void *ctx, bool allowed)
+{
+    struct recheck *recheck = ctx;
+    struct session *session = errand_done(&recheck->errand);
+    struct slice doctype;
+    struct slice name;
+
+    if (session != NULL && !session->is_dead) {
+        struct sio_session *reader = sio_session_of(session);
+        struct subscription *sub = find(reader, recheck);
+        if (sub != NULL && !allowed) {
+            subscription_remove(sub);
+        } else if (sub != NULL) {
+            sub->is_held = false;
+            if (sio_split_document(recheck->name, OPEN_DOC, &doctype, &name))
+                sio_tell_viewers(reader, sub->reader.topic);
+            session_mark(session);
+        }
+    }
+    free(recheck);
+}
+
+static struct recheck *recheck_new(const struct topic *topic)
+{
+    struct slice name = topic_name(topic);
+    struct recheck *recheck = mem_new(sizeof(*recheck) + name.len);
+
+    recheck->kind = topic_kind(topic);
+    recheck->name = slice_make(recheck->bytes, name.len);
+    if (name.len > 0)
+        memcpy(recheck->bytes, name.ptr, name.len);
+    return recheck;
+}
+
+void sio_recheck(struct sio_session *reader)
+{
+    struct session *session = &reader->session;
+    struct credentials credentials = sio_credentials(reader);
+    struct auth_question question;
+
+    /* An answer that comes at once removes the one that is visited, no other. */
+    LIST_FOR_EACH(node, next, &session->subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        struct recheck *recheck = recheck_new(sub->reader.topic);
+        sub->is_held = question_of(reader, recheck, &question);
+        if (!sub->is_held) {
+            free(recheck);
+            continue;
+        }
+        errand_begin(&recheck->errand, session);
+        auth_permit(session->set->options.auth, &credentials, &question, answered,
+                    recheck);
+    }
+}
