@@ -96,7 +96,8 @@ static bool make_frappe(struct broker *broker, struct buf *error)
         return false;
     if (strcmp(url, "none") == 0)
         return true;
-    broker->frappe = bus_frappe_new(broker->loop, broker->hub, url, set->events_channel,
+    broker->frappe = bus_frappe_new(broker->loop, broker->hub,
+                                    &(struct frappe_channel){url, set->events_channel},
                                     broker->counters, error);
     return broker->frappe != NULL;
 }
@@ -178,8 +179,9 @@ static void make_api(struct broker *broker)
         .load_timeout_ms = LOAD_TIMEOUT_MS,
     };
 
-    broker->api = api_new(broker->loop, broker->hub, broker->bus, broker->sessions,
-                          &options, broker->counters);
+    broker->api = api_new(&(struct api_rooms){broker->loop, broker->hub, broker->bus,
+                                              broker->sessions, broker->counters},
+                          &options);
     if (broker->frappe != NULL)
         api_add_check(broker->api, "frappe", frappe_trouble, broker->frappe);
 }

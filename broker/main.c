@@ -40,9 +40,9 @@ int main(int argc, char **argv)
     struct config_request request = {
         .program = "thinkwired",
         .version = THINKWIRE_VERSION,
-        .intro = SETTINGS_INTRO,
-        .rows = SETTINGS_ROWS,
-        .row_count = SETTINGS_COUNT,
+        .intro = settings_intro,
+        .rows = settings_rows,
+        .row_count = settings_count,
         .argc = argc - 1,
         .argv = argv + 1,
     };
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
         status = complain(&error);
         break;
     }
-    config_release(SETTINGS_ROWS, SETTINGS_COUNT, &settings);
+    config_release(settings_rows, settings_count, &settings);
     buf_release(&error);
     return status;
 }

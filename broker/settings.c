@@ -28,19 +28,20 @@
         row, CONFIG_U64, AT(field), value, min, max, NULL, NULL, about, head           \
     }
 
-#define DAY_MS 86400000U
-#define GIB    (1024U * 1024U * 1024U)
+#define DAY_MS UINT64_C(86400000)
+#define MIB    UINT64_C(1048576)
+#define GIB    (1024 * MIB)
 
-static const char WHERE[] = "Where to listen and where events come from";
-static const char WHO[] = "Sites, origins and identities";
-static const char BENCH[] = "In place of a Frappe bench's Node server";
-static const char SIO[] = "Socket.IO";
-static const char STREAMS[] = "Streams and joins";
-static const char MEMORY[] = "What is remembered, and how long";
-static const char BOUNDS[] = "Bounds";
-static const char DIAG[] = "Diagnostics";
+static const char group_where[] = "Where to listen and where events come from";
+static const char group_who[] = "Sites, origins and identities";
+static const char group_bench[] = "In place of a Frappe bench's Node server";
+static const char group_sio[] = "Socket.IO";
+static const char group_streams[] = "Streams and joins";
+static const char group_memory[] = "What is remembered, and how long";
+static const char group_bounds[] = "Bounds";
+static const char group_diag[] = "Diagnostics";
 
-const char SETTINGS_INTRO[] =
+const char settings_intro[] =
     "The Thinkwire broker: carries what AI backends think and say, task by task, to\n"
     "everyone who watches, over Socket.IO, WebSocket and server-sent events.\n"
     "\n"
@@ -48,150 +49,153 @@ const char SETTINGS_INTRO[] =
     "  thinkwired --bus redis://127.0.0.1:6379       events through Redis\n"
     "  thinkwired --config /etc/thinkwire.conf       lines of `name value`\n";
 
-const struct config_row SETTINGS_ROWS[] = {
-    LIST("listen", listen, "127.0.0.1:9000", WHERE,
+const struct config_row settings_rows[] = {
+    LIST("listen", listen, "127.0.0.1:9000", group_where,
          "Address to listen on: HOST:PORT, [IPV6]:PORT or unix:/path; repeatable."),
-    TEXT("bus", bus, "memory", NULL, WHERE,
+    TEXT("bus", bus, "memory", NULL, group_where,
          "Where tasks live: memory, or redis://[user:pass@]host:port[/db]."),
-    TEXT("redis-prefix", redis_prefix, "tw", NULL, WHERE,
+    TEXT("redis-prefix", redis_prefix, "tw", NULL, group_where,
          "First part of every key and channel in Redis."),
-    TEXT("events-redis", events_redis, "", NULL, WHERE,
+    TEXT("events-redis", events_redis, "", NULL, group_where,
          "Redis that carries Frappe's channel; empty means the bus, if that is Redis; "
          "`none` means not to listen."),
-    TEXT("events-channel", events_channel, "events", NULL, WHERE,
+    TEXT("events-channel", events_channel, "events", NULL, group_where,
          "Name of Frappe's publish channel."),
 
-    TEXT("default-site", default_site, "", NULL, WHO,
+    TEXT("default-site", default_site, "", NULL, group_who,
          "Site of native requests that name none."),
-    LIST("sites", sites, "", WHO,
+    LIST("sites", sites, "", group_who,
          "Socket.IO namespaces that exist besides /; empty means any well-formed one."),
-    LIST("origins", origins, "", WHO,
+    LIST("origins", origins, "", group_who,
          "Browser origins allowed besides the broker's own: a list, or *."),
     ENUM(
-        "auth", auth, "auto", "auto|none|frappe", WHO,
+        "auth", auth, "auto", "auto|none|frappe", group_who,
         "How Socket.IO readers prove who they are: none trusts everyone who can connect, "
         "frappe asks the site's backend, auto is frappe in Frappe mode and else none."),
-    FLAG("insecure", insecure, "off", WHO,
+    FLAG("insecure", insecure, "off", group_who,
          "Allow --auth none on addresses that are not loopback."),
 
     FLAG(
-        "frappe", frappe, "off", BENCH,
+        "frappe", frappe, "off", group_bench,
         "Stand in for a bench's Node server: its site, origin, session and room rules."),
-    TEXT("frappe-bench", frappe_bench, "", NULL, BENCH,
+    TEXT("frappe-bench", frappe_bench, "", NULL, group_bench,
          "Directory of a bench: reads its configuration and turns --frappe on."),
     TEXT(
-        "frappe-web-base", frappe_web_base, "", NULL, BENCH,
+        "frappe-web-base", frappe_web_base, "", NULL, group_bench,
         "URL of the bench's web server, asked who somebody is; empty means the client's "
         "own Origin, as the original does: set it wherever strangers reach this port."),
-    COUNT("frappe-version", frappe_version, "15", 13, 17, BENCH,
+    COUNT("frappe-version", frappe_version, "15", 13, 17, group_bench,
           "Frappe's major version: error texts and how its backend is asked."),
-    FLAG("frappe-needs-origin", frappe_needs_origin, "off", BENCH,
+    FLAG("frappe-needs-origin", frappe_needs_origin, "off", group_bench,
          "Refuse clients that send no Origin (editors and scripts send none)."),
     FLAG(
-        "developer-mode", developer_mode, "off", BENCH,
+        "developer-mode", developer_mode, "off", group_bench,
         "Pass open_in_editor on; ask the backend at --webserver-port (v16 and later)."),
-    COUNT("webserver-port", webserver_port, "0", 0, 65535, BENCH,
+    COUNT("webserver-port", webserver_port, "0", 0, 65535, group_bench,
           "Port of the development web server; 0 = unknown."),
-    ENUM("task-guard", task_guard, "off", "off|backend", BENCH,
+    ENUM("task-guard", task_guard, "off", "off|backend", group_bench,
          "Ask the backend before a task may be watched (--task-guard-method)."),
-    TEXT("task-guard-method", task_guard_method, "", NULL, BENCH,
+    TEXT("task-guard-method", task_guard_method, "", NULL, group_bench,
          "Method that is asked: GET /api/method/NAME?task_id=..., true allows."),
-    MILLIS("auth-timeout-ms", auth_timeout_ms, "10000", 50, DAY_MS, NULL, BENCH,
+    MILLIS("auth-timeout-ms", auth_timeout_ms, "10000", 50, DAY_MS, NULL, group_bench,
            "The backend must answer a question within it."),
-    MILLIS("auth-cache-ms", auth_cache_ms, "5000", 0, DAY_MS, NULL, BENCH,
+    MILLIS("auth-cache-ms", auth_cache_ms, "5000", 0, DAY_MS, NULL, group_bench,
            "How long an answer of the backend is good for."),
 
     ENUM(
-        "recovery", recovery, "auto", "auto|on|off", SIO,
+        "recovery", recovery, "auto", "auto|on|off", group_sio,
         "Connection state recovery of stock clients: auto offers it to browsers and to "
         "clients that ask (auth: {recovery: true} or ?recovery=1)."),
-    MILLIS("recovery-ms", recovery_ms, "120000", 100, DAY_MS, NULL, SIO,
+    MILLIS("recovery-ms", recovery_ms, "120000", 100, DAY_MS, NULL, group_sio,
            "How long a cut session is kept for its client."),
-    COUNT("max-saved-sessions", max_saved_sessions, "10000", 0, 1000000, SIO,
+    COUNT("max-saved-sessions", max_saved_sessions, "10000", 0, 1000000, group_sio,
           "Cut sessions kept at once; the oldest goes."),
-    MILLIS("ping-interval-ms", ping_interval_ms, "25000", 50, DAY_MS, NULL, SIO,
+    MILLIS("ping-interval-ms", ping_interval_ms, "25000", 50, DAY_MS, NULL, group_sio,
            "Engine.IO: time between pings."),
-    MILLIS("ping-timeout-ms", ping_timeout_ms, "20000", 50, DAY_MS, NULL, SIO,
+    MILLIS("ping-timeout-ms", ping_timeout_ms, "20000", 50, DAY_MS, NULL, group_sio,
            "Engine.IO: a session that does not answer for so long is closed."),
-    MILLIS("upgrade-timeout-ms", upgrade_timeout_ms, "10000", 50, DAY_MS, NULL, SIO,
+    MILLIS("upgrade-timeout-ms", upgrade_timeout_ms, "10000", 50, DAY_MS, NULL,
+           group_sio,
            "Engine.IO: an upgrade that takes longer is given up, polling goes on."),
-    MILLIS("connect-timeout-ms", connect_timeout_ms, "45000", 50, DAY_MS, NULL, SIO,
+    MILLIS("connect-timeout-ms", connect_timeout_ms, "45000", 50, DAY_MS, NULL,
+           group_sio,
            "Socket.IO: a session that joins no namespace for so long is closed."),
-    COUNT("max-payload-bytes", max_payload_bytes, "1000000", 1024, 64 * 1024 * 1024,
-          SIO, "Longest message or request body a client may send."),
-    FLAG("eio3", eio3, "on", SIO, "Serve Engine.IO 3 (Socket.IO 1 and 2 clients) too."),
-    FLAG("missing-eio-is-3", eio_default_3, "off", SIO,
+    COUNT("max-payload-bytes", max_payload_bytes, "1000000", 1024, 64 * MIB, group_sio,
+          "Longest message or request body a client may send."),
+    FLAG("eio3", eio3, "on", group_sio,
+         "Serve Engine.IO 3 (Socket.IO 1 and 2 clients) too."),
+    FLAG("missing-eio-is-3", eio_default_3, "off", group_sio,
          "Take a request without EIO for Engine.IO 3 (old Swift clients)."),
 
     MILLIS("heartbeat-ms", heartbeat_ms, "10000", 100, DAY_MS,
-           "OPENAI_SSE_HEARTBEAT_MS", STREAMS,
+           "OPENAI_SSE_HEARTBEAT_MS", group_streams,
            "Time between heartbeat comments on streams and pings on /ws."),
-    MILLIS("retry-ms", retry_ms, "3000", 1, DAY_MS, NULL, STREAMS,
+    MILLIS("retry-ms", retry_ms, "3000", 1, DAY_MS, NULL, group_streams,
            "Told to EventSource clients: how long to wait before reconnecting."),
-    MILLIS("wait-unknown-ms", wait_unknown_ms, "30000", 10, DAY_MS, NULL, STREAMS,
+    MILLIS("wait-unknown-ms", wait_unknown_ms, "30000", 10, DAY_MS, NULL, group_streams,
            "How long a subscription waits for a task nobody knows yet."),
-    MILLIS("poll-wait-ms", poll_wait_ms, "25000", 10, DAY_MS, NULL, STREAMS,
+    MILLIS("poll-wait-ms", poll_wait_ms, "25000", 10, DAY_MS, NULL, group_streams,
            "How long a long poll is held."),
 
-    COUNT("retain-events", retain_events, "10000", 1, 10000000, MEMORY,
+    COUNT("retain-events", retain_events, "10000", 1, 10000000, group_memory,
           "Events kept of a task."),
-    COUNT("retain-bytes", retain_bytes, "4m", 1024, GIB, MEMORY,
+    COUNT("retain-bytes", retain_bytes, "4m", 1024, GIB, group_memory,
           "Bytes of events kept of a task."),
-    COUNT("retain-text-bytes", retain_text_bytes, "4m", 1024, 256U * 1024U * 1024U,
-          MEMORY,
+    COUNT("retain-text-bytes", retain_text_bytes, "4m", 1024, 256 * MIB, group_memory,
           "Accumulated text, and reasoning, of a run; past it the run ends with "
           "RUN_TOO_LARGE."),
-    COUNT("retain-total-bytes", retain_total_bytes, "512m", 1024U * 1024U,
-          64ULL * 1024U * 1024U * 1024U, MEMORY,
+    COUNT("retain-total-bytes", retain_total_bytes, "512m", MIB, 64 * GIB, group_memory,
           "All events and texts in this process."),
-    MILLIS("retain-finished-ms", retain_finished_ms, "600000", 100, 30U * DAY_MS, NULL,
-           MEMORY, "How long a finished task is kept."),
-    MILLIS("retain-room-ms", retain_room_ms, "120000", 100, DAY_MS, NULL, MEMORY,
+    MILLIS("retain-finished-ms", retain_finished_ms, "600000", 100, 30 * DAY_MS, NULL,
+           group_memory, "How long a finished task is kept."),
+    MILLIS("retain-room-ms", retain_room_ms, "120000", 100, DAY_MS, NULL, group_memory,
            "How long events of a room that is no task are kept."),
-    MILLIS("linger-ms", linger_ms, "10000", 100, DAY_MS, NULL, MEMORY,
+    MILLIS("linger-ms", linger_ms, "10000", 100, DAY_MS, NULL, group_memory,
            "With Redis: how long a task stays loaded after its last reader left."),
-    MILLIS("abandon-ms", abandon_ms, "600000", 100, 30U * DAY_MS, NULL, MEMORY,
+    MILLIS("abandon-ms", abandon_ms, "600000", 100, 30 * DAY_MS, NULL, group_memory,
            "An unleased run that nobody publishes to for so long is ended."),
-    MILLIS("stop-grace-ms", stop_grace_ms, "2000", 10, DAY_MS, NULL, MEMORY,
+    MILLIS("stop-grace-ms", stop_grace_ms, "2000", 10, DAY_MS, NULL, group_memory,
            "A producer that does not end a stopped run within it is fenced."),
 
-    COUNT("max-connections", max_connections, "10000", 1, 1000000, BOUNDS,
+    COUNT("max-connections", max_connections, "10000", 1, 1000000, group_bounds,
           "Connections at once."),
-    COUNT("max-connections-per-ip", max_connections_per_ip, "0", 0, 1000000, BOUNDS,
-          "Connections at once from one address; 0 = no bound."),
-    COUNT("max-subscriptions", max_subscriptions, "1000", 1, 100000, BOUNDS,
+    COUNT("max-connections-per-ip", max_connections_per_ip, "0", 0, 1000000,
+          group_bounds, "Connections at once from one address; 0 = no bound."),
+    COUNT("max-subscriptions", max_subscriptions, "1000", 1, 100000, group_bounds,
           "Subscriptions of one connection."),
-    COUNT("max-tasks", max_tasks, "100000", 1, 10000000, BOUNDS,
+    COUNT("max-tasks", max_tasks, "100000", 1, 10000000, group_bounds,
           "Tasks and rooms in memory at once."),
-    COUNT("publish-max-bytes", publish_bytes, "4m", 1024, GIB, BOUNDS,
+    COUNT("publish-max-bytes", publish_bytes, "4m", 1024, GIB, group_bounds,
           "Longest body of POST /v1/tasks/{id}/events."),
-    COUNT("publish-max-events", publish_events, "1000", 1, 100000, BOUNDS,
+    COUNT("publish-max-events", publish_events, "1000", 1, 100000, group_bounds,
           "Most lines in one such body."),
-    COUNT("opaque-lag-bytes", opaque_lag_bytes, "4m", 1024, GIB, BOUNDS,
+    COUNT("opaque-lag-bytes", opaque_lag_bytes, "4m", 1024, GIB, group_bounds,
           "A string-form Socket.IO reader further behind is closed; it reconnects."),
-    COUNT("snapshot-total-bytes", snapshot_total_bytes, "128m", 65536,
-          64ULL * 1024U * 1024U * 1024U, BOUNDS,
+    COUNT("snapshot-total-bytes", snapshot_total_bytes, "128m", 65536, 64 * GIB,
+          group_bounds,
           "Encoded snapshots on their way to slow readers, all together."),
-    COUNT("control-bytes", control_bytes, "65536", 1024, 64 * 1024 * 1024, BOUNDS,
+    COUNT("control-bytes", control_bytes, "65536", 1024, 64 * MIB, group_bounds,
           "Acknowledgements and other answers waiting for one Socket.IO client."),
-    COUNT("socket-unsent-bytes", socket_unsent_bytes, "16k", 1024, 64 * 1024 * 1024,
-          BOUNDS, "Bytes the kernel holds unsent for one socket (TCP_NOTSENT_LOWAT)."),
-    MILLIS("header-timeout-ms", header_timeout_ms, "10000", 50, DAY_MS, NULL, BOUNDS,
-           "A request's headers must be here within it."),
-    MILLIS("body-timeout-ms", body_timeout_ms, "20000", 50, DAY_MS, NULL, BOUNDS,
+    COUNT("socket-unsent-bytes", socket_unsent_bytes, "16k", 1024, 64 * MIB,
+          group_bounds,
+          "Bytes the kernel holds unsent for one socket (TCP_NOTSENT_LOWAT)."),
+    MILLIS("header-timeout-ms", header_timeout_ms, "10000", 50, DAY_MS, NULL,
+           group_bounds, "A request's headers must be here within it."),
+    MILLIS("body-timeout-ms", body_timeout_ms, "20000", 50, DAY_MS, NULL, group_bounds,
            "A request's body must be here within it."),
-    MILLIS("keepalive-ms", keepalive_ms, "65000", 50, DAY_MS, NULL, BOUNDS,
+    MILLIS("keepalive-ms", keepalive_ms, "65000", 50, DAY_MS, NULL, group_bounds,
            "An idle HTTP connection is closed after it."),
-    COUNT("keepalive-requests", keepalive_requests, "100000", 1, 100000000, BOUNDS,
-          "Requests on one connection."),
-    MILLIS("close-timeout-ms", close_timeout_ms, "5000", 50, DAY_MS, NULL, BOUNDS,
+    COUNT("keepalive-requests", keepalive_requests, "100000", 1, 100000000,
+          group_bounds, "Requests on one connection."),
+    MILLIS("close-timeout-ms", close_timeout_ms, "5000", 50, DAY_MS, NULL, group_bounds,
            "A closing peer that does not take its last bytes within it is cut."),
 
-    ENUM("log-level", log_level, "info", "error|warn|info|debug", DIAG,
+    ENUM("log-level", log_level, "info", "error|warn|info|debug", group_diag,
          "Which diagnostics are written to standard error."),
-    ENUM("log-format", log_format, "text", "text|json", DIAG, "How they are written."),
+    ENUM("log-format", log_format, "text", "text|json", group_diag,
+         "How they are written."),
 };
-const size_t SETTINGS_COUNT = sizeof(SETTINGS_ROWS) / sizeof(SETTINGS_ROWS[0]);
+const size_t settings_count = sizeof(settings_rows) / sizeof(settings_rows[0]);
 
 static bool has_prefix(const char *text, const char *prefix)
 {

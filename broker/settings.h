@@ -82,9 +82,9 @@ enum auth_choice { AUTH_AUTO, AUTH_NONE, AUTH_FRAPPE };
 /* AUTH_AUTO resolved: frappe where the broker stands in for a bench, else none. */
 enum auth_choice settings_auth(const struct settings *settings);
 
-extern const struct config_row SETTINGS_ROWS[];
-extern const size_t SETTINGS_COUNT;
-extern const char SETTINGS_INTRO[];
+extern const struct config_row settings_rows[];
+extern const size_t settings_count;
+extern const char settings_intro[];
 
 /* What no single row can tell: false with a message that names the remedy. */
 bool settings_check(const struct settings *settings, struct buf *error);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define MAX_STREAM_TASKS 256
-#define SMALL_BODY       4096
+#define SMALL_BODY       ((size_t)4096)
 
 /* ---- answers that come later ---- */
 
@@ -153,7 +153,7 @@ static const struct task_resource {
     const char *name;
     void (*serve)(struct api *api, struct http_exchange *x,
                   const struct task_key *task);
-} TASK_RESOURCES[] = {
+} task_resources[] = {
     {"", task_itself},
     {"/events", task_events},
     {"/stop", task_stop},
@@ -183,12 +183,12 @@ static void serve_task(void *ctx, struct http_exchange *x)
     buf_init(&site, SMALL_BODY);
     if (api_site(api, x, &site)) {
         size_t i = 0;
-        size_t count = sizeof(TASK_RESOURCES) / sizeof(TASK_RESOURCES[0]);
+        size_t count = sizeof(task_resources) / sizeof(task_resources[0]);
         task.site = buf_view(&site);
-        while (i < count && !slice_is(rest, TASK_RESOURCES[i].name))
+        while (i < count && !slice_is(rest, task_resources[i].name))
             i++;
         if (i < count)
-            TASK_RESOURCES[i].serve(api, x, &task);
+            task_resources[i].serve(api, x, &task);
         else
             http_respond_error(x, 404, "NOT_FOUND", "a task has no such resource",
                                NULL);
@@ -317,7 +317,7 @@ static void serve_ready(void *ctx, struct http_exchange *x)
     for (size_t i = 0; i < api->check_count; i++)
         put_check(&checks, api->checks[i].what,
                   api->checks[i].trouble(api->checks[i].ctx), &is_ready);
-    buf_init(&body, 2 * SMALL_BODY);
+    buf_init(&body, SMALL_BODY + SMALL_BODY);
     buf_printf(&body, "{\"ready\":%s", is_ready ? "true" : "false");
     buf_slice(&body, buf_view(&checks));
     buf_putc(&body, '}');
@@ -358,20 +358,18 @@ static void serve_root(void *ctx, struct http_exchange *x)
 
 /* ---- life ---- */
 
-struct api *api_new(struct loop *loop, struct hub *hub, struct bus *bus,
-                    struct session_set *sessions, const struct api_options *options,
-                    struct counters *counters)
+struct api *api_new(const struct api_rooms *rooms, const struct api_options *options)
 {
     struct api *api = calloc(1, sizeof(*api));
 
     if (api == NULL)
         abort();
-    api->loop = loop;
-    api->hub = hub;
-    api->bus = bus;
-    api->sessions = sessions;
+    api->loop = rooms->loop;
+    api->hub = rooms->hub;
+    api->bus = rooms->bus;
+    api->sessions = rooms->sessions;
     api->options = *options;
-    api->counters = counters;
+    api->counters = rooms->counters;
     api->started_ms = clock_mono_ms();
     list_init(&api->waits);
     return api;

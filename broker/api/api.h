@@ -17,9 +17,15 @@ struct api_options {
     uint64_t load_timeout_ms;    /* a task that is not loaded by then is a 503 */
 };
 
-struct api *api_new(struct loop *loop, struct hub *hub, struct bus *bus,
-                    struct session_set *sessions, const struct api_options *options,
-                    struct counters *counters);
+/* The rooms it asks; borrowed for its life. */
+struct api_rooms {
+    struct loop *loop;
+    struct hub *hub;
+    struct bus *bus;
+    struct session_set *sessions;
+    struct counters *counters;
+};
+struct api *api_new(const struct api_rooms *rooms, const struct api_options *options);
 void api_free(struct api *api);
 
 /* More to tell on /readyz: NULL when `what` is well. */

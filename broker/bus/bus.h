@@ -66,10 +66,14 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
 
 /* Frappe's channel: only feeds, nothing is published through it. */
 struct bus_frappe;
-struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub, const char *url,
-                                  const char *channel, struct counters *counters,
-                                  struct buf *error);
-void bus_frappe_free(struct bus_frappe *bus);
-const char *bus_frappe_trouble(const struct bus_frappe *bus);
+struct frappe_channel {
+    const char *url;
+    const char *name;
+};
+struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
+                                  const struct frappe_channel *channel,
+                                  struct counters *counters, struct buf *error);
+void bus_frappe_free(struct bus_frappe *frappe);
+const char *bus_frappe_trouble(const struct bus_frappe *frappe);
 
 #endif

@@ -20,6 +20,7 @@
 #define TASK_ROOM     "task_progress:"
 #define USER_ROOM     "user:"
 #define LINES_PER_S   5
+#define MESSAGE_MAX   ((size_t)4 * EVENT_MAX_BYTES)
 
 enum skip {
     SKIP_JSON,
@@ -30,12 +31,12 @@ enum skip {
     SKIP_FULL,
     SKIP_COUNT
 };
-static const char *const SKIP_LABELS[SKIP_COUNT] = {
+static const char *const skip_labels[SKIP_COUNT] = {
     [SKIP_JSON] = "reason=\"json\"",   [SKIP_SHAPE] = "reason=\"shape\"",
     [SKIP_EVENT] = "reason=\"event\"", [SKIP_ROOM] = "reason=\"room\"",
     [SKIP_LARGE] = "reason=\"large\"", [SKIP_FULL] = "reason=\"full\"",
 };
-static const char *const SKIP_TEXTS[SKIP_COUNT] = {
+static const char *const skip_texts[SKIP_COUNT] = {
     [SKIP_JSON] = "not strict JSON",
     [SKIP_SHAPE] = "not an object with an event",
     [SKIP_EVENT] = "a reserved event name",
@@ -70,7 +71,7 @@ static void skip(struct bus_frappe *frappe, enum skip why)
 {
     counter_add(frappe->skipped[why], 1);
     if (diag_gate_pass(&frappe->gate, LINES_PER_S, loop_now_ms(frappe->loop)))
-        diag(DIAG_WARN, "frappe event skipped", DIAG_S("reason", SKIP_TEXTS[why]));
+        diag(DIAG_WARN, "frappe event skipped", DIAG_S("reason", skip_texts[why]));
 }
 
 /* ---- rooms ---- */
@@ -233,7 +234,7 @@ static enum skip publish(struct bus_frappe *frappe, struct slice object,
         json_minify(body, member.value);
     else
         buf_puts(body, "null");
-    if (body->failed || body->len > EVENT_MAX_BYTES * 4)
+    if (body->failed || body->len > MESSAGE_MAX)
         return SKIP_LARGE;
     pub.event = (struct topic_event){
         .is_opaque = true, .name = buf_view(name), .body = buf_view(body)};
@@ -297,9 +298,9 @@ static void on_message(void *ctx, struct slice channel, struct slice payload)
 
 /* ---- life ---- */
 
-struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub, const char *url,
-                                  const char *channel, struct counters *counters,
-                                  struct buf *error)
+struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
+                                  const struct frappe_channel *channel,
+                                  struct counters *counters, struct buf *error)
 {
     struct bus_frappe *frappe = calloc(1, sizeof(*frappe));
     struct link_options options = {
@@ -321,14 +322,14 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub, const char
                                    NULL, "Messages to rooms that nobody is in");
     for (size_t i = 0; i < SKIP_COUNT; i++)
         frappe->skipped[i] = counters_add(
-            counters, COUNTER_TOTAL, "frappe_skipped_total", SKIP_LABELS[i],
+            counters, COUNTER_TOTAL, "frappe_skipped_total", skip_labels[i],
             "Messages on Frappe's channel that were passed over");
-    frappe->link = link_new(loop, url, &options, error);
+    frappe->link = link_new(loop, channel->url, &options, error);
     if (frappe->link == NULL) {
         free(frappe);
         return NULL;
     }
-    link_subscribe(frappe->link, slice_of(channel));
+    link_subscribe(frappe->link, slice_of(channel->name));
     return frappe;
 }
 

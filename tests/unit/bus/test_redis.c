@@ -365,7 +365,8 @@ static void a_malformed_address_is_refused_with_a_message(void **state)
                               &stage.limits, stage.counters, &error));
     assert_non_null(strstr(buf_text(&error), "stunnel"));
     buf_reset(&error);
-    assert_null(bus_frappe_new(stage.scene->loop, stage.hub, "nonsense", "events",
+    assert_null(bus_frappe_new(stage.scene->loop, stage.hub,
+                               &(struct frappe_channel){"nonsense", "events"},
                                stage.counters, &error));
     assert_true(error.len > 0);
     buf_release(&error);
