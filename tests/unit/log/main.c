@@ -9,6 +9,7 @@ int main(void)
     failures += test_bounds();
     failures += test_run();
     failures += test_restore();
+    failures += test_history();
     failures += test_visit();
     failures += test_burst();
     failures += test_sweep();

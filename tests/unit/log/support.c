@@ -41,7 +41,15 @@ static void on_unwatch(void *ctx, struct topic *topic)
     b->unwatched++;
 }
 
-static const struct hub_feed feed = {.on_watch = on_watch, .on_unwatch = on_unwatch};
+static void on_history(void *ctx, struct topic *topic)
+{
+    struct bench *b = ctx;
+
+    assert_int_equal(topic_phase(topic), TOPIC_READY);
+    b->fetches++;
+}
+
+static const struct hub_feed feed = {on_watch, on_unwatch, on_history};
 
 static void after_visit(void *ctx)
 {
@@ -238,6 +246,17 @@ void restore(struct topic *topic, uint64_t epoch, uint64_t seq, const char *text
 
     topic_restore_entry(topic, &event);
     buf_release(&body);
+}
+
+bool restore_older(struct topic *topic, uint64_t epoch, uint64_t seq, const char *text)
+{
+    struct buf body;
+    struct topic_event event =
+        make(&body, (struct event_id){epoch, seq, false}, EVENT_TEXT, text);
+    bool is_taken = topic_restore_older(topic, &event);
+
+    buf_release(&body);
+    return is_taken;
 }
 
 struct run known_run(uint64_t epoch, uint64_t last_seq, const char *text)

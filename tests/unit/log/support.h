@@ -22,6 +22,7 @@ struct bench {
     unsigned watched;
     unsigned unwatched;
     struct topic *last_watched;
+    unsigned fetches; /* questions for older events */
     unsigned visits; /* calls of after_visit */
     unsigned wakes;  /* of all readers, in order */
 };
@@ -60,6 +61,8 @@ bool say_text(struct topic *topic, uint64_t epoch, uint64_t seq, const char *tex
 bool say_opaque(struct topic *topic, const char *body);
 /* As say(), through topic_restore_entry(). */
 void restore(struct topic *topic, uint64_t epoch, uint64_t seq, const char *text);
+/* As restore(), through topic_restore_older(). */
+bool restore_older(struct topic *topic, uint64_t epoch, uint64_t seq, const char *text);
 /* A run as a bus knows it; release with run_free(). */
 struct run known_run(uint64_t epoch, uint64_t last_seq, const char *text);
 void run_free(struct run *run);
@@ -71,6 +74,7 @@ int test_window(void);
 int test_bounds(void);
 int test_run(void);
 int test_restore(void);
+int test_history(void);
 int test_visit(void);
 int test_burst(void);
 int test_sweep(void);
