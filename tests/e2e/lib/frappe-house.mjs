@@ -1,6 +1,7 @@
 // frappe-house.mjs - a broker in place of a bench's Node server: its Redis, its web process, its people.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { io } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import * as frappe from './frappe.mjs';
@@ -21,6 +22,11 @@ export const user = (who) => `${who}@x.y`;
 export const sid = (who) => `${SECRET}-${who}`;
 export const token = (who) => `token ${SECRET}-${who}:key`;
 
+function toLoopback(name, options, done) {
+  if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }]);
+  else done(null, '127.0.0.1', 4);
+}
+
 // A client before a bench: who it is (null: without a cookie), and where it says it is.
 // `origin` and `host` are the headers; null leaves them out.
 export class Seat extends SioReader {
@@ -30,7 +36,11 @@ export class Seat extends SioReader {
   } = {}) {
     const all = { Host: host, Origin: origin, Cookie: cookie, 'User-Agent': agent, ...headers };
     const extraHeaders = Object.fromEntries(Object.entries(all).filter(([, value]) => value != null));
-    super(house, { nsp, library, options: { extraHeaders, ...options }, ...rest });
+    // Called by its name, so that Host is right where a library lets nobody set it.
+    const { hostname } = new URL(`http://${host}`);
+    super({ url: `http://${hostname}:${house.broker.port}`, own: (thing) => house.own(thing) }, {
+      nsp, library, options: { extraHeaders, agent: new http.Agent({ lookup: toLoopback }), ...options }, ...rest,
+    });
     this.who = who;
     if (library === io2) this.#hearAll();
   }
@@ -59,10 +69,8 @@ export class Seat extends SioReader {
   }
 
   // All that was sent before this call has been seen by the broker.
-  async pong() {
-    const from = this.items.length;
-    this.socket.emit('ping');
-    return this.item('pong', { from });
+  heard() {
+    return this.ask('task_unsubscribe', 'never-subscribed');
   }
 }
 
