@@ -65,6 +65,7 @@ struct bench {
     struct fake_pipe *pipes;
     struct fake_exchange *exchanges;
     struct client *clients;
+    uint64_t grant; /* what the network takes of new pipes at first; 0 = all */
     /* Stops that were asked for; `stop_is_held` leaves them unanswered. */
     bool stop_is_held;
     enum stop_status stop_status;
@@ -181,6 +182,7 @@ void for_all(void **state, void (*test)(struct bench *b, enum kind kind));
 /* ---- groups ---- */
 int test_join(void);
 int test_resume(void);
+int test_history(void);
 int test_slow(void);
 int test_runs(void);
 int test_ws(void);
