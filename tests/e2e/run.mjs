@@ -4,22 +4,21 @@
 // One file at a time on purpose: several of them measure memory or time.
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { spawnSync } from 'node:child_process';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
 const files = readdirSync(here)
   .filter((name) => name.endsWith('.test.mjs'))
   .filter((name) => !wanted.length || wanted.some((part) => name.includes(part)))
-  .sort();
+  .sort()
+  .map((name) => path.join(here, name));
 
-let code = files.length ? 0 : 1;
-for (const file of files) {
-  console.log(`--- ${file}`);
-  const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', path.join(here, file)], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  if (run.status !== 0) code = 1;
-}
-process.exit(code);
+if (!files.length) throw new Error('no such test file');
+const stream = run({ files, concurrency: false });
+stream.on('test:fail', () => {
+  process.exitCode = 1;
+});
+stream.compose(new spec()).pipe(process.stdout);
