@@ -8,7 +8,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 COPY . /src
 WORKDIR /src
-RUN cmake --preset release && cmake --build --preset release --target thinkwired thinkwire
+RUN cmake --preset release && cmake --build --preset release --target thinkwired thinkwire_cli
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \

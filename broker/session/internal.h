@@ -183,8 +183,8 @@ struct session_set {
     struct list sockets; /* ws.c: by next heartbeat */
     struct timer heartbeat;
     struct turn_task flush;
-    struct list saved; /* sio_recover.c: by deadline */
-    struct map *saved_by_pid;
+    struct list saved;  /* sio_recover.c: by deadline */
+    struct map *by_pid; /* sessions that were offered recovery, live or saved */
     size_t saved_count;
     struct list graves;          /* buried sessions, linked by `ready` */
     struct counter *sessions[6]; /* by dialect */

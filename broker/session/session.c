@@ -153,7 +153,7 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
     turn_task_init(&set->flush, flush_run);
     register_counters(set, counters);
     list_init(&set->saved);
-    set->saved_by_pid = map_new();
+    set->by_pid = map_new();
     hub_set_after_visit(hub, after_visit, set);
     return set;
 }
@@ -165,8 +165,8 @@ void session_set_free(struct session_set *set)
     timer_release(&set->heartbeat);
     turn_cancel(&set->flush);
     sio_forget_saved(set, UINT64_MAX);
-    map_free(set->saved_by_pid);
     free_graves(set);
+    map_free(set->by_pid);
     snapshot_retire_all(set);
     free(set);
 }

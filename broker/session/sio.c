@@ -160,6 +160,7 @@ static void reader_free(struct session *session)
 {
     struct sio_session *reader = sio_session_of(session);
 
+    sio_forget_pid(reader);
     identity_unref(reader->who);
     free(reader->site);
     free(reader);
@@ -231,7 +232,7 @@ struct subscription *sio_follow(struct sio_session *reader, struct topic *topic)
         return NULL;
     sub = subscription_find(session, topic);
     if (sub == NULL) {
-        if (session->sub_count >= session->set->options.max_subscriptions)
+        if (sio_is_full(reader))
             return NULL;
         sub = subscription_add(session, topic);
         subscription_unwait(sub);

@@ -42,6 +42,12 @@ static inline struct sio_session *sio_session_of(struct session *session)
     return LIST_ENTRY(session, struct sio_session, session);
 }
 
+/* Then nothing is made for it either: names must not fill the table of all topics. */
+static inline bool sio_is_full(const struct sio_session *reader)
+{
+    return reader->session.sub_count >= reader->session.set->options.max_subscriptions;
+}
+
 /* ---- sio.c ---- */
 extern const struct session_ops SIO_READER_OPS;
 /* [{"ok":true|false, ...}] as acknowledgement; nothing when `ack` is NULL. */
@@ -107,6 +113,8 @@ void sio_offer_recovery(struct sio_session *reader, struct slice auth);
  * NULL: it is a new one. */
 struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth);
 void sio_write_offset(const struct sio_session *reader, struct buf *out);
+/* Its pid finds nobody any more. */
+void sio_forget_pid(struct sio_session *reader);
 /* Keeps a session whose transport was cut; false when it is not to be kept. */
 bool sio_save(struct sio_session *reader, const char *reason);
 

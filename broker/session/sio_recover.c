@@ -75,6 +75,15 @@ void sio_offer_recovery(struct sio_session *reader, struct slice auth)
         snprintf(reader->pid + 2 * i, 3, "%02x", secret[i]);
     /* Its frames end in an offset of its own: they are not shared. */
     reader->session.is_private = true;
+    map_set(reader->session.set->by_pid, slice_of(reader->pid), reader);
+}
+
+void sio_forget_pid(struct sio_session *reader)
+{
+    struct map *by_pid = reader->session.set->by_pid;
+
+    if (reader->pid[0] != '\0' && map_get(by_pid, slice_of(reader->pid)) == reader)
+        map_remove(by_pid, slice_of(reader->pid));
 }
 
 /* ---- coming back ---- */
@@ -92,11 +101,6 @@ static bool take_text(struct slice auth, const char *key, char *out, size_t size
     memcpy(out, raw.ptr, raw.len);
     out[raw.len] = '\0';
     return true;
-}
-
-static struct sio_session *find_saved(const struct session_set *set, const char *pid)
-{
-    return map_get(set->saved_by_pid, slice_of(pid));
 }
 
 void sio_write_offset(const struct sio_session *reader, struct buf *out)
@@ -190,13 +194,26 @@ static bool has_lost(const struct sio_session *saved)
     return false;
 }
 
+/* Not among those that wait for their clients any more. */
 static void forget(struct sio_session *saved)
 {
-    struct session_set *set = saved->session.set;
-
-    map_remove(set->saved_by_pid, slice_of(saved->pid));
+    if (!list_is_linked(&saved->saved))
+        return;
     list_remove(&saved->saved);
-    set->saved_count--;
+    saved->session.set->saved_count--;
+}
+
+/* The client is back before its old transport was known to be dead (a phone that changed
+ * networks, polling between two requests): that one goes, its session stays. */
+static void detach(struct sio_session *saved)
+{
+    struct sio_socket *old = saved->socket;
+
+    if (old == NULL)
+        return;
+    saved->socket = NULL;
+    sio_set_data(old, NULL);
+    sio_close_transport(old, "forced close");
 }
 
 static bool is_same_person(const struct sio_session *a, const struct sio_session *b)
@@ -216,14 +233,15 @@ struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
 
     if (auth.len == 0 || !take_text(auth, "pid", pid, sizeof(pid)))
         return NULL;
-    saved = find_saved(set, pid);
-    if (saved == NULL || !is_same_person(saved, fresh)) {
+    saved = map_get(set->by_pid, slice_of(pid));
+    if (saved == NULL || saved->session.is_dead || !is_same_person(saved, fresh)) {
         counter_add(set->unrecovered, 1);
         return NULL;
     }
     forget(saved);
-    if (saved->session.is_dead || !parse_offset(saved, auth, &seen) ||
-        !place_all(saved, &seen) || has_lost(saved)) {
+    detach(saved);
+    if (!parse_offset(saved, auth, &seen) || !place_all(saved, &seen) ||
+        has_lost(saved)) {
         counter_add(set->unrecovered, 1);
         session_bury(&saved->session);
         return NULL;
@@ -255,7 +273,6 @@ bool sio_save(struct sio_session *reader, const char *reason)
     }
     reader->saved_until_ms = loop_now_ms(set->loop) + set->options.recovery_ms;
     list_push_back(&set->saved, &reader->saved);
-    map_set(set->saved_by_pid, slice_of(reader->pid), reader);
     set->saved_count++;
     return true;
 }
