@@ -59,7 +59,7 @@ void pending_error(struct pending *pending, unsigned status, const char *code,
 
 bool api_site(struct api *api, struct http_exchange *x, struct buf *site)
 {
-    if (!http_query_get(x->request->query, "site", site)) {
+    if (!http_query_get(x->request->query, "site", site) || site->len == 0) {
         buf_reset(site);
         buf_puts(site, api->options.default_site);
     }

@@ -63,7 +63,7 @@ void write_error(struct buf *out, const char *code, const char *message,
 
 bool session_site(const struct session_set *set, struct slice query, struct buf *site)
 {
-    if (!http_query_get(query, "site", site)) {
+    if (!http_query_get(query, "site", site) || site->len == 0) {
         buf_reset(site);
         buf_puts(site, set->options.default_site);
     }
