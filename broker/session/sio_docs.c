@@ -25,8 +25,9 @@ struct topic *sio_room(const struct sio_session *reader, const char *prefix,
         buf_slice(&room, b);
     }
     if (!room.failed)
-        topic = create ? hub_topic(hub, TOPIC_ROOM, site, buf_view(&room))
-                       : hub_find(hub, TOPIC_ROOM, site, buf_view(&room));
+        topic = create && !sio_is_full(reader)
+                    ? hub_topic(hub, TOPIC_ROOM, site, buf_view(&room))
+                    : hub_find(hub, TOPIC_ROOM, site, buf_view(&room));
     buf_release(&room);
     return topic;
 }

@@ -38,11 +38,6 @@ static void keep_ack(struct subscription *sub, const struct sio_event *event)
         abort();
 }
 
-static bool is_full(const struct sio_session *reader)
-{
-    return reader->session.sub_count >= reader->session.set->options.max_subscriptions;
-}
-
 /* v13 answers with an empty replay; its newer kin with nothing. */
 static void tell_progress(struct sio_session *reader, const struct sio_event *event)
 {
@@ -98,23 +93,24 @@ out:
 
 static void subscribe_string(struct sio_session *reader, const struct sio_event *event)
 {
-    struct subscription *sub;
-    struct topic *topic;
+    struct subscription *sub = NULL;
+    struct topic *topic = NULL;
     struct buf name;
 
     buf_init(&name, SIO_TEXT_LIMIT);
-    topic = sio_coerce(event, 0, &name) ? string_topic(reader, buf_view(&name), true)
-                                        : NULL;
+    if (sio_coerce(event, 0, &name))
+        topic = string_topic(reader, buf_view(&name), !sio_is_full(reader));
     buf_release(&name);
-    if (topic == NULL || is_full(reader)) {
+    if (topic != NULL)
+        sub = subscription_find(&reader->session, topic);
+    if (sub == NULL && topic != NULL && !sio_is_full(reader))
+        sub = subscription_add(&reader->session, topic);
+    if (sub == NULL) {
         sio_acknowledge_error(reader, sio_wanted_ack(event), "TOO_MANY",
                               "too many subscriptions or tasks, or a name too long",
                               "task_id");
         return;
     }
-    sub = subscription_find(&reader->session, topic);
-    if (sub == NULL)
-        sub = subscription_add(&reader->session, topic);
     /* From now on, as published; the reply waits until the task's state is known. */
     if (sub->stage != STAGE_LIVE)
         sub->reader.pos = topic_next(topic);
