@@ -25,11 +25,22 @@ struct format subscription_format(const struct subscription *sub, enum framing f
     return (struct format){dialect, framing, session->is_site_nsp};
 }
 
-/* Another text has begun where the reader stands: it is told before it reads on. */
+static bool begins_run(const struct topic *topic, uint64_t pos)
+{
+    const struct entry *before = topic_entry(topic, pos - 1);
+    const struct entry *entry = topic_entry(topic, pos);
+
+    return before != NULL && entry != NULL && before->id.epoch != entry->id.epoch;
+}
+
+/* Another text has begun where the reader stands: it is told before it reads on. When there
+ * were several, those in between are passed over. */
 static bool stands_at_new_text(const struct subscription *sub)
 {
-    return join_is_outdated(sub) &&
-           sub->reader.pos >= topic_run(sub->reader.topic)->first_pos;
+    const struct topic *topic = sub->reader.topic;
+
+    return join_is_outdated(sub) && (sub->reader.pos >= topic_run(topic)->first_pos ||
+                                     begins_run(topic, sub->reader.pos));
 }
 
 static bool is_behind(const struct subscription *sub)
@@ -145,14 +156,17 @@ static bool send_bytes(struct session *session, struct bytes *bytes, unsigned co
     return has_room;
 }
 
-/* A burst ends where another text begins. */
+/* A burst ends where another text may begin. */
 static unsigned entries_to_send(const struct subscription *sub, unsigned most)
 {
-    uint64_t first_pos = topic_run(sub->reader.topic)->first_pos;
+    const struct topic *topic = sub->reader.topic;
+    uint64_t end = sub->reader.pos + 1;
 
-    if (join_is_outdated(sub) && first_pos - sub->reader.pos < most)
-        return (unsigned)(first_pos - sub->reader.pos);
-    return most;
+    if (!join_is_outdated(sub))
+        return most;
+    while (end < topic_run(topic)->first_pos && !begins_run(topic, end))
+        end++;
+    return end - sub->reader.pos < most ? (unsigned)(end - sub->reader.pos) : most;
 }
 
 /* The common case: one topic is behind, its readers stand at the same place, the bytes are

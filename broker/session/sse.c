@@ -35,10 +35,11 @@ static void put_place(struct buf *out, const struct subscription *sub)
 
     if (sub->stage != STAGE_LIVE || sub->owes_reply) {
         id = sub->since;
-    } else if (run->epoch != 0 && sub->reader.pos > run->origin_pos) {
+    } else if (run->epoch != 0 && sub->reader.pos > run->origin_pos &&
+               !join_is_outdated(sub)) {
         id.seq = sub->reader.pos - 1 - run->origin_pos;
     } else if (last != NULL) {
-        id = last->id; /* of an earlier run */
+        id = last->id; /* of an earlier run: that this one began was not told yet */
     } else {
         id.epoch = 0;
     }
@@ -206,10 +207,40 @@ static bool has_it_all(const struct stream *stream)
     return true;
 }
 
+static bool named_a_place(const struct stream *stream)
+{
+    LIST_FOR_EACH(node, next, &stream->session.subs)
+    {
+        if (LIST_ENTRY(node, struct subscription, node)->has_since)
+            return true;
+    }
+    return false;
+}
+
+/* By the letter of the standard a stream that begins has no last id, and its first event
+ * without one makes the browser forget where it was: so it is told first of all. */
+static void say_hello(struct stream *stream)
+{
+    struct session *session = &stream->session;
+    struct buf out;
+
+    buf_init(&out, CURSOR_BYTES);
+    if (named_a_place(stream)) {
+        buf_puts(&out, "id: ");
+        if (stream->is_multi)
+            stream_cursor(session, &out);
+        else
+            put_place(&out, LIST_ENTRY(session->subs.next, struct subscription, node));
+        buf_putc(&out, '\n');
+    }
+    sse_retry(&out, session->set->options.retry_ms);
+    send_buf(stream, &out);
+    buf_release(&out);
+}
+
 static void start(struct stream *stream)
 {
     struct http_exchange *x = stream->x;
-    struct buf out;
 
     stream->x = NULL;
     if (has_it_all(stream)) {
@@ -229,10 +260,7 @@ static void start(struct stream *stream)
     }
     stream->beat_ms = loop_now_ms(stream->session.set->loop) +
                       stream->session.set->options.heartbeat_ms;
-    buf_init(&out, 256);
-    sse_retry(&out, stream->session.set->options.retry_ms);
-    send_buf(stream, &out);
-    buf_release(&out);
+    say_hello(stream);
 }
 
 /* ---- the session's slots ---- */

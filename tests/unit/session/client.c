@@ -242,13 +242,18 @@ static void on_sse(void *ctx, const struct sse_message *message)
              message->id.len == 0 ? "" : message->id.ptr);
 }
 
-/* A cursor comes in an event without data, which no parser hands on: seen here. */
+/* A place may come in an event without data, which no parser hands on: seen here. */
 static void note_bare_id(struct client *c, struct slice text)
 {
-    if (text.len > 6 && memcmp(text.ptr, "id: ", 4) == 0 &&
-        memcmp(text.ptr + text.len - 2, "\n\n", 2) == 0 &&
-        memmem(text.ptr, text.len, "data:", 5) == NULL)
-        snprintf(c->sse_id, sizeof(c->sse_id), "%.*s", (int)text.len - 6, text.ptr + 4);
+    const char *end;
+
+    if (text.len < 6 || memcmp(text.ptr, "id: ", 4) != 0 ||
+        memcmp(text.ptr + text.len - 2, "\n\n", 2) != 0 ||
+        memmem(text.ptr, text.len, "data:", 5) != NULL)
+        return;
+    end = memchr(text.ptr, '\n', text.len);
+    snprintf(c->sse_id, sizeof(c->sse_id), "%.*s", (int)(end - text.ptr) - 4,
+             text.ptr + 4);
 }
 
 static void take_body(struct client *c, size_t len)

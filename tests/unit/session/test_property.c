@@ -261,7 +261,10 @@ static void come_back(struct world *w, struct client *c)
     if (c->kind == KIND_SSE) {
         if (c->sse_id[0] == '\0')
             assert_int_equal(tale->text.len + tale->reasoning.len, 0);
+        w->b->grant = below(w, 3) == 0 ? 1 + below(w, 900) : 0;
         client_join(c, tasks_of(w, c), c->sse_id[0] == '\0' ? NULL : c->sse_id, NULL);
+        settle(w->b);
+        w->b->grant = 0;
         return;
     }
     client_connect(c);
@@ -313,6 +316,7 @@ static void disturb(struct world *w, struct client *c)
 static void rest_one(struct world *w, struct client *c)
 {
     for (int i = 0; i < 4; i++) {
+        read_some(w, c); /* also finds the pipe of a new stream */
         if (c->pipe != NULL)
             pipe_flow(c->pipe);
         read_some(w, c);

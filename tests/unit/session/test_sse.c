@@ -288,6 +288,50 @@ static void a_long_poll_is_bounded_and_goes_on(void **state)
     assert_in_range(polls, 3, 6);
 }
 
+static void a_long_poll_leaves_out_what_a_new_run_replaces(void **state)
+{
+    struct bench *b = *state;
+    struct fake_exchange *x = poll(b, "");
+
+    say_text(b, "t", E1, "old");
+    say_end(b, "t", E1);
+    say_text(b, "t", E2, "new");
+    answers(
+        x,
+        "{\"events\":[{\"id\":\"22-1\",\"task_id\":\"t\",\"type\":\"text\",\"text\":"
+        "\"new\",\"partial\":true,\"merged\":1}],\"id\":\"22-1\",\"state\":\"running\","
+        "\"resync\":\"replaced\"}");
+}
+
+static void a_long_poll_whose_snapshot_waits_has_no_place(void **state)
+{
+    struct hub_limits limits = roomy();
+    struct session_options options = patient();
+    struct fake_exchange *x;
+    struct client *slow;
+    struct bench *b;
+    char text[3000];
+
+    (void)state;
+    options.snapshot_total_bytes = 1000;
+    b = bench_new(&limits, &options);
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    say_text(b, "big", E1, text);
+    say_text(b, "t", E1, "a");
+    slow = reader(b, KIND_WS);
+    pipe_stall(slow->pipe);
+    slow->pipe->granted += 200;
+    client_join(slow, "big", NULL, NULL);
+    settle(b);
+    /* An id that may be given one day: the reader must not be left standing there. */
+    x = poll(b, "since=11-5&wait_ms=20");
+    pass_ms(b, 700);
+    answers(
+        x, "{\"events\":[],\"id\":null,\"state\":\"running\",\"resync\":\"replaced\"}");
+    bench_free(b);
+}
+
 static void a_long_poll_that_is_given_up_leaves_nothing(void **state)
 {
     struct bench *b = *state;
@@ -326,6 +370,8 @@ int test_sse(void)
         BENCH_TEST(a_long_poll_is_answered_empty_after_its_wait),
         BENCH_TEST(a_long_poll_of_a_task_that_ended_does_not_wait),
         BENCH_TEST(a_long_poll_is_bounded_and_goes_on),
+        BENCH_TEST(a_long_poll_leaves_out_what_a_new_run_replaces),
+        cmocka_unit_test(a_long_poll_whose_snapshot_waits_has_no_place),
         BENCH_TEST(a_long_poll_that_is_given_up_leaves_nothing),
         BENCH_TEST(who_takes_both_gets_a_stream),
     };

@@ -47,7 +47,7 @@ static struct fake_pipe *pipe_make(struct bench *b, enum framing framing)
 
     pipe->base.ops = &pipe_ops;
     pipe->base.framing = framing;
-    pipe->granted = UINT64_MAX;
+    pipe->granted = b->grant == 0 ? UINT64_MAX : b->grant;
     buf_init(&pipe->wire, WIRE_LIMIT);
     pipe->next = b->pipes;
     b->pipes = pipe;
