@@ -23,8 +23,8 @@ struct bench {
     unsigned unwatched;
     struct topic *last_watched;
     unsigned fetches; /* questions for older events */
-    unsigned visits; /* calls of after_visit */
-    unsigned wakes;  /* of all readers, in order */
+    unsigned visits;  /* calls of after_visit */
+    unsigned wakes;   /* of all readers, in order */
 };
 
 /* A reader that knows when, of all readers, it was woken last. */
