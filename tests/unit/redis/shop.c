@@ -333,6 +333,15 @@ void shop_range(struct shop *shop, struct event_id after, size_t count)
     await_told(shop, before);
 }
 
+void shop_range_back(struct shop *shop, struct event_id end, size_t count)
+{
+    struct store_past past = {the_task(), end, count};
+    unsigned before = shop->told;
+
+    store_range_back(shop->store, &past, on_ranged, shop);
+    await_told(shop, before);
+}
+
 void shop_entry_at(struct shop *shop, struct event_id id)
 {
     struct task_key task = the_task();

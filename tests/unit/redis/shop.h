@@ -63,6 +63,7 @@ void shop_erase(struct shop *shop);
 void shop_load(struct shop *shop, size_t newest);
 void shop_look(struct shop *shop);
 void shop_range(struct shop *shop, struct event_id after, size_t count);
+void shop_range_back(struct shop *shop, struct event_id end, size_t count);
 void shop_entry_at(struct shop *shop, struct event_id id);
 void shop_list(struct shop *shop, const struct store_listing *listing);
 

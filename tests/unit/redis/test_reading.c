@@ -78,6 +78,31 @@ static void entries_of_earlier_runs_are_not_loaded(void **state)
     shop_close(&shop);
 }
 
+static void ranges_come_in_chunks_before_an_id_of_its_run_alone(void **state)
+{
+    struct shop shop;
+
+    shop_open(&shop, state);
+    uint64_t old = shop_run(&shop, "p", 0);
+    shop_publish(&shop, "p", old, 1, "s s s c");
+    uint64_t epoch = shop_run(&shop, "p", 0);
+    shop_range_back(&shop, (struct event_id){epoch, 9, false}, 10);
+    assert_true(shop.is_good);
+    assert_string_equal(buf_text(&shop.ids), "");
+    shop_publish(&shop, "p", epoch, 1, "s s s s s");
+    shop_range_back(&shop, (struct event_id){epoch, 5, false}, 3);
+    assert_string_equal(buf_text(&shop.ids), "2 3 4");
+    shop_range_back(&shop, (struct event_id){epoch, 2, false}, 3);
+    assert_string_equal(buf_text(&shop.ids), "1");
+    shop_range_back(&shop, (struct event_id){epoch, 1, false}, 3);
+    assert_string_equal(buf_text(&shop.ids), "");
+    shop_range_back(&shop, (struct event_id){epoch, 0, false}, 3);
+    assert_string_equal(buf_text(&shop.ids), "");
+    shop_range_back(&shop, (struct event_id){old, 9, false}, 9);
+    assert_string_equal(buf_text(&shop.ids), "1 2 3 4");
+    shop_close(&shop);
+}
+
 static void ranges_come_in_chunks_after_an_id(void **state)
 {
     struct shop shop;
@@ -276,6 +301,7 @@ int test_reading(void)
         cmocka_unit_test(a_task_loads_whole_with_its_newest_entries_in_order),
         cmocka_unit_test(entries_of_earlier_runs_are_not_loaded),
         cmocka_unit_test(ranges_come_in_chunks_after_an_id),
+        cmocka_unit_test(ranges_come_in_chunks_before_an_id_of_its_run_alone),
         cmocka_unit_test(foreign_entries_of_a_log_are_passed_over),
         cmocka_unit_test(a_key_of_the_wrong_type_is_unavailable_not_a_crash),
         cmocka_unit_test(reading_while_redis_is_away_is_unavailable),
