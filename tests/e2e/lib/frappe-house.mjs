@@ -32,13 +32,13 @@ function toLoopback(name, options, done) {
 export class Seat extends SioReader {
   constructor(house, {
     who = 'ann', nsp = `/${SITE}`, origin = `http://${SITE}`, host = SITE, headers = {}, agent,
-    cookie = who && `full_name=x; sid=${sid(who)}`, library = io, options = {}, ...rest
+    cookie = who && `full_name=x; sid=${sid(who)}`, port = house.broker.port, library = io, options = {}, ...rest
   } = {}) {
     const all = { Host: host, Origin: origin, Cookie: cookie, 'User-Agent': agent, ...headers };
     const extraHeaders = Object.fromEntries(Object.entries(all).filter(([, value]) => value != null));
     // Called by its name, so that Host is right where a library lets nobody set it.
     const { hostname } = new URL(`http://${host}`);
-    super({ url: `http://${hostname}:${house.broker.port}`, own: (thing) => house.own(thing) }, {
+    super({ url: `http://${hostname}:${port}`, own: (thing) => house.own(thing) }, {
       nsp, library, options: { extraHeaders, agent: new http.Agent({ lookup: toLoopback }), ...options }, ...rest,
     });
     this.who = who;
