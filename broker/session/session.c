@@ -161,10 +161,11 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
 void session_set_free(struct session_set *set)
 {
     hub_set_after_visit(set->hub, NULL, NULL);
+    /* First: burying them asks for one more flush. */
+    sio_forget_saved(set, UINT64_MAX);
     timer_release(&set->wait_timer);
     timer_release(&set->heartbeat);
     turn_cancel(&set->flush);
-    sio_forget_saved(set, UINT64_MAX);
     free_graves(set);
     map_free(set->by_pid);
     snapshot_retire_all(set);
