@@ -39,7 +39,7 @@ class Redis:
         self.socket = os.path.join(self.folder, "redis.sock")
         secret = f":{urllib.parse.quote(password, safe='')}@" if password else ""
         self.url = f"redis://{secret}127.0.0.1:{self.port}"
-        self.process = None
+        self.process, self.is_frozen = None, False
         test.addCleanup(self.stop)
         self.start()
 
@@ -56,17 +56,20 @@ class Redis:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+            self.thaw()
             self.process.terminate()
         self.process.wait(PATIENCE)
         self.process.stdout.close()
 
     def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        if not self.is_frozen:  # a second stop would not be reported
+            self.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        self.is_frozen = True
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
+        self.is_frozen = False
 
     def client(self):
         return redis.Redis.from_url(self.url, socket_timeout=PATIENCE)

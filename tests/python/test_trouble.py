@@ -184,10 +184,52 @@ class Frozen(Case):
         self.assertEqual(self.troubles(), ["⚠️", "🔌"])
         self.assertIn("1 were skipped", self.log.lines[1])
 
-    def test_the_answer_of_a_lost_event_is_not_taken_for_that_of_the_next(self):
-        Subscriber(self, self.redis)
+    def publishers(self):
+        return {one["id"] for one in self.redis.client().client_list() if one["cmd"] == "publish"}
+
+    def emit_while_frozen(self, count):
+        """Starts that many requests at once; they wait for Redis until it goes on."""
+        take, took = thinkwire_frappe._Wire._take, threading.Semaphore(0)
+
+        def telling(wire):
+            connection = take(wire)
+            took.release()
+            return connection
+
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(self.emitter(self.redis.url).text("x")))
+                   for _ in range(count)]
+        with mock.patch.object(thinkwire_frappe._Wire, "_take", telling):
+            self.redis.freeze()
+            for thread in threads:
+                thread.start()
+            for _ in threads:
+                self.assertTrue(took.acquire(timeout=PATIENCE))
+        self.redis.thaw()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(answers, [True] * count)
+
+    def test_a_failure_closes_the_connections_at_rest_which_may_hang_as_well(self):
+        self.emit_while_frozen(2)
+        before = self.publishers()
+        self.assertEqual(len(before), 2)
+        emitter = self.emitter(self.redis.url)
+
+        def no_answer(*ignored):
+            raise TimeoutError
+
+        with mock.patch("redis.Connection.read_response", no_answer):
+            self.assertFalse(emitter.text("x"))
+        self.clock.now += 6
+        self.assertTrue(emitter.text("x"))
+        self.assertEqual(len(self.publishers()), 1)
+        self.assertFalse(self.publishers() & before)
+
+    def test_a_connection_whose_answer_nobody_took_is_not_used_again(self):
         emitter = self.emitter(self.redis.url)
         self.assertTrue(emitter.text("warm"))
+        before = self.publishers()
 
         def alarm(*ignored):
             raise InterruptedJob
@@ -197,12 +239,9 @@ class Frozen(Case):
         signal.setitimer(signal.ITIMER_REAL, TIMEOUT)
         with self.assertRaises(InterruptedJob):  # a job's own time-out is not ours to swallow
             emitter.text("x")
-        self.redis.thaw()
-        self.assertEqual(counters()["unheard"], 0)
-        self.assertTrue(emitter.text("y"))
-        self.assertEqual(counters()["unheard"], 0)
-        publishers = [one for one in self.redis.client().client_list() if one["cmd"] == "publish"]
-        self.assertEqual(len(publishers), 1)
+        self.emit_while_frozen(1)
+        self.assertEqual(len(self.publishers()), 1)
+        self.assertFalse(self.publishers() & before)
 
 
 class InterruptedJob(Exception):
