@@ -45,7 +45,8 @@ static void pending_free(struct pending *pending)
 void pending_respond(struct pending *pending, unsigned status)
 {
     if (pending->x != NULL)
-        http_respond(pending->x, status, JSON_HEADERS, buf_view(&pending->body));
+        http_respond(pending->x, status, pending->body.len > 0 ? JSON_HEADERS : "",
+                     buf_view(&pending->body));
     pending_free(pending);
 }
 

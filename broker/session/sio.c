@@ -166,7 +166,7 @@ static void reader_free(struct session *session)
     free(reader);
 }
 
-const struct session_ops SIO_READER_OPS = {
+const struct session_ops sio_reader_ops = {
     .window = reader_window,
     .send = reader_send,
     .subscribed = reader_subscribed,
@@ -267,8 +267,8 @@ static void on_event(void *ctx, struct sio_socket *socket,
     struct sio_session *reader = sio_data(socket);
 
     (void)ctx;
-    if (run_handler(SIO_TASK_HANDLERS, reader, event) ||
-        run_handler(SIO_DOC_HANDLERS, reader, event))
+    if (run_handler(sio_task_handlers, reader, event) ||
+        run_handler(sio_doc_handlers, reader, event))
         return;
     /* Unknown events are ignored, as every Socket.IO server does; who asked for an answer
      * gets one. */

@@ -3,7 +3,6 @@
 #include "base/diag.h"
 #include "session/sio_inside.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -50,9 +49,11 @@ static struct slice find_site(const struct session_set *set,
         auth_site(shake->site_header, shake->origin, shake->host, named);
     bool is_host = auth_hostname(shake->site_header).len == 0 && found.ptr != named.ptr;
 
-    for (size_t i = 0; i < found.len; i++)
-        buf_putc(site,
-                 is_host ? (char)tolower((unsigned char)found.ptr[i]) : found.ptr[i]);
+    buf_slice(site, found);
+    /* Host names know no case, sites do: upper case letters of a host become lower ones. */
+    for (size_t i = 0; is_host && i < site->len; i++)
+        if (site->data[i] >= 'A' && site->data[i] <= 'Z')
+            site->data[i] |= 0x20;
     return buf_view(site);
 }
 
@@ -203,7 +204,7 @@ void sio_on_connect(void *ctx, struct sio_socket *socket, struct slice auth)
     reader = calloc(1, sizeof(*reader));
     if (reader == NULL)
         abort();
-    session_init(&reader->session, set, &SIO_READER_OPS, DIALECT_SIO_OBJECT);
+    session_init(&reader->session, set, &sio_reader_ops, DIALECT_SIO_OBJECT);
     list_init(&reader->saved);
     reader->session.is_site_nsp = !slice_is(sio_nsp(socket), "/");
     reader->connected_ms = loop_now_ms(set->loop);

@@ -74,7 +74,7 @@ bool sio_room_question(struct slice room, struct auth_question *question)
 /* ---- subscribing: the backend is asked first ---- */
 
 enum doc_verb { DOC_TYPE, DOC_ONE, DOC_OPEN };
-static const char *const ROOM_OF[] = {DOCTYPE, DOC, OPEN_DOC};
+static const char *const room_of[] = {DOCTYPE, DOC, OPEN_DOC};
 
 struct permit_call {
     struct errand errand;
@@ -93,7 +93,7 @@ static void permit_free(struct permit_call *call)
 static struct topic *topic_of_call(const struct sio_session *reader,
                                    const struct permit_call *call, bool create)
 {
-    return sio_room(reader, ROOM_OF[call->verb], buf_view(&call->doctype),
+    return sio_room(reader, room_of[call->verb], buf_view(&call->doctype),
                     call->verb == DOC_TYPE ? (struct slice){0} : buf_view(&call->name),
                     create);
 }
@@ -256,7 +256,7 @@ static void open_in_editor(struct sio_session *reader, const struct sio_event *e
     set->services.open_in_editor(set->services.ctx, arg.value);
 }
 
-const struct sio_handler SIO_DOC_HANDLERS[] = {
+const struct sio_handler sio_doc_handlers[] = {
     {"doctype_subscribe", doctype_subscribe, true},
     {"doctype_unsubscribe", doctype_unsubscribe, true},
     {"doc_subscribe", doc_subscribe, true},

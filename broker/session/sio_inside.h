@@ -7,7 +7,7 @@
 #include "codec/json.h"
 #include "session/internal.h"
 
-#define SIO_TEXT_LIMIT 4096
+#define SIO_TEXT_LIMIT ((size_t)4096)
 
 /* How far a client was told: how many packets of events, and the highest arrival number
  * among them. */
@@ -49,7 +49,7 @@ static inline bool sio_is_full(const struct sio_session *reader)
 }
 
 /* ---- sio.c ---- */
-extern const struct session_ops SIO_READER_OPS;
+extern const struct session_ops sio_reader_ops;
 /* [{"ok":true|false, ...}] as acknowledgement; nothing when `ack` is NULL. */
 void sio_acknowledge(struct sio_session *reader, struct slice ack, bool ok,
                      struct slice members);
@@ -77,8 +77,8 @@ struct sio_handler {
     void (*run)(struct sio_session *reader, const struct sio_event *event);
     bool is_frappe; /* only where the broker stands in for a bench */
 };
-extern const struct sio_handler SIO_TASK_HANDLERS[];
-extern const struct sio_handler SIO_DOC_HANDLERS[];
+extern const struct sio_handler sio_task_handlers[];
+extern const struct sio_handler sio_doc_handlers[];
 /* The rooms a user is in by being connected. */
 void sio_join_rooms(struct sio_session *reader);
 /* The topic of "<prefix><a>[/<b>]"; NULL when it is not there, or may not be made. */

@@ -22,7 +22,7 @@
  * user comes with the pid, it gets a fresh session, and knows by socket.recovered.
  */
 
-static const char *const KEPT_REASONS[] = {
+static const char *const kept_reasons[] = {
     "transport error", "transport close",      "ping timeout",
     "forced close",    "server shutting down", "forced server close",
 };
@@ -260,8 +260,8 @@ bool sio_save(struct sio_session *reader, const char *reason)
     if (reader->pid[0] == '\0' || reader->session.is_dead ||
         set->options.max_saved_sessions == 0)
         return false;
-    for (size_t i = 0; i < sizeof(KEPT_REASONS) / sizeof(KEPT_REASONS[0]); i++)
-        if (strcmp(reason, KEPT_REASONS[i]) == 0)
+    for (size_t i = 0; i < sizeof(kept_reasons) / sizeof(kept_reasons[0]); i++)
+        if (strcmp(reason, kept_reasons[i]) == 0)
             is_kept = true;
     if (!is_kept)
         return false;

@@ -260,7 +260,7 @@ static void on_ping(struct sio_session *reader, const struct sio_event *event)
     sio_acknowledge(reader, sio_wanted_ack(event), true, (struct slice){0});
 }
 
-const struct sio_handler SIO_TASK_HANDLERS[] = {
+const struct sio_handler sio_task_handlers[] = {
     {"task_subscribe", on_subscribe, false},
     {"progress_subscribe", on_subscribe, false},
     {"task_unsubscribe", on_unsubscribe, false},

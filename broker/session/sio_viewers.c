@@ -16,7 +16,7 @@ static bool collect(struct reader *reader, void *ctx)
     struct subscription *sub = LIST_ENTRY(reader, struct subscription, reader);
     const struct sio_session *one = sio_session_of(sub->session);
 
-    if (sub->session->ops != &SIO_READER_OPS || one->who == NULL ||
+    if (sub->session->ops != &sio_reader_ops || one->who == NULL ||
         one->socket == NULL || sub->is_held)
         return true;
     for (size_t i = 0; i < users->count; i++)

@@ -432,7 +432,7 @@ static void stream_free(struct session *session)
     free(stream);
 }
 
-const struct session_ops STREAM_OPS = {
+const struct session_ops stream_ops = {
     .window = stream_window,
     .send = stream_send,
     .subscribed = stream_subscribed,

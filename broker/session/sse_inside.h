@@ -22,7 +22,7 @@ struct stream {
     bool awaits_who; /* the backend is asked whose request it is */
 };
 
-extern const struct session_ops STREAM_OPS;
+extern const struct session_ops stream_ops;
 /* Longest cursor over several tasks. */
 #define CURSOR_BYTES 131072
 /* How long a request is held for tasks that are not loaded. */

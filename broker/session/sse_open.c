@@ -64,7 +64,7 @@ static struct stream *stream_new(struct session_set *set, struct http_exchange *
         abort();
     stream->is_poll = is_poll;
     stream->is_multi = count > 1;
-    session_init(&stream->session, set, &STREAM_OPS,
+    session_init(&stream->session, set, &stream_ops,
                  is_poll     ? DIALECT_POLL
                  : count > 1 ? DIALECT_SSE_MULTI
                              : DIALECT_SSE);
