@@ -223,7 +223,7 @@ static void on_pushed(struct link *link, const struct reply *reply)
     if (slice_is(kind, "message") && reply_count(reply) == 3) {
         link->stats.messages++;
         if (link->options.on_message != NULL &&
-            subscriptions_is_wanted(&link->subs, channel))
+            (link->options.passes_all || subscriptions_is_wanted(&link->subs, channel)))
             link->options.on_message(link->options.ctx, channel,
                                      reply_text(reply_at(reply, 2)));
     } else if (slice_is(kind, "subscribe") || slice_is(kind, "unsubscribe")) {

@@ -45,6 +45,9 @@ struct link_options {
      * each reconnect; not told when the subscription was given up meanwhile. */
     void (*on_subscribed)(void *ctx, struct slice channel);
     void (*on_message)(void *ctx, struct slice channel, struct slice payload);
+    /* Messages are passed on unlooked at, also those of a channel that was just given up: the
+     * owner finds out by itself whether it wants them. */
+    bool passes_all;
     void *ctx;
 };
 

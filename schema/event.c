@@ -274,10 +274,20 @@ static enum event_fault apply_rules(const struct reading *r, unsigned type,
     return EVENT_OK;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* `json` was checked: without the blanks around it, it is one value. */
 static bool as_object(struct slice json, struct slice *object)
 {
-    enum json_kind kind;
-    return json_scan(json, &kind, object) >= 0 && kind == JSON_OBJECT;
+    while (is_blank(json.ptr[0]))
+        json = slice_make(json.ptr + 1, json.len - 1);
+    while (is_blank(json.ptr[json.len - 1]))
+        json.len--;
+    *object = json;
+    return json.ptr[0] == '{';
 }
 
 static void fill(struct event *event, const struct reading *r)

@@ -307,6 +307,7 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
         .name = "thinkwired-frappe",
         .is_subscriber = true,
         .on_message = on_message,
+        .passes_all = true,
         .ctx = frappe,
     };
 

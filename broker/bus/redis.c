@@ -220,6 +220,7 @@ static bool open_links(struct bus_redis *bus, const char *url, struct buf *error
                                     .on_down = on_down,
                                     .on_subscribed = on_subscribed,
                                     .on_message = on_message,
+                                    .passes_all = true,
                                     .ctx = bus};
 
     bus->commands = link_new(bus->loop, url, &commands, error);

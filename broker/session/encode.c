@@ -187,6 +187,7 @@ void encode_merged(struct buf *out, const struct merged *merged, struct slice ma
     buf_puts(&data, event_type_name(merged->type));
     buf_puts(&data, "\",\"text\":\"");
     buf_slice(&data, merged->raw_text);
+    json_escape(&data, merged->plain_text);
     buf_puts(&data, "\",\"partial\":true");
     if (merged->timestamp.len > 0) {
         buf_puts(&data, ",\"timestamp\":\"");

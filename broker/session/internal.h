@@ -49,7 +49,8 @@ void encode_piece(struct buf *out, struct slice site, struct format format,
 struct merged {
     const struct topic *topic;
     enum event_type type;
-    struct slice raw_text; /* escaped */
+    struct slice raw_text;   /* escaped */
+    struct slice plain_text; /* the same, not yet escaped: follows raw_text */
     struct event_id id;    /* epoch 0: no id is told */
     struct slice timestamp;
     uint64_t count;

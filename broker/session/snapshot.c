@@ -29,20 +29,16 @@ static void encode_kind(struct buf *out, const struct topic *topic,
     const struct run *run = topic_run(topic);
     const struct accumulated *acc =
         type == EVENT_REASONING ? &run->reasoning : &run->text;
-    struct buf escaped;
     struct merged merged = {
         .topic = topic,
         .type = type,
         .id = id,
         .timestamp = slice_of(acc->timestamp),
+        .plain_text = buf_view(&acc->utf8),
         .count = acc->merged,
     };
 
-    buf_init(&escaped, ESCAPED_LIMIT);
-    json_escape(&escaped, buf_view(&acc->utf8));
-    merged.raw_text = buf_view(&escaped);
     encode_merged(out, &merged, (struct slice){0}, format);
-    buf_release(&escaped);
 }
 
 static struct bytes *encode_snapshot(const struct topic *topic, struct format format,

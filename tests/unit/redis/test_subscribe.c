@@ -14,6 +14,7 @@ struct listener {
     unsigned confirmed;
     unsigned heard;
     bool frees_on_message;
+    bool gives_up_on_message;
     bool frees_on_subscribed;
     char last_channel[64];
     char last_payload[64];
@@ -58,11 +59,13 @@ static void on_message(void *ctx, struct slice channel, struct slice payload)
                    channel.ptr);
     (void)snprintf(l->last_payload, sizeof(l->last_payload), "%.*s", (int)payload.len,
                    payload.ptr);
+    if (l->gives_up_on_message)
+        link_unsubscribe(l->link, channel);
     if (l->frees_on_message)
         free_link(l);
 }
 
-static void listener_open(struct listener *l, void **state)
+static void listener_open_as(struct listener *l, void **state, bool passes_all)
 {
     struct link_options options = {.is_quiet = true,
                                    .is_subscriber = true,
@@ -74,6 +77,7 @@ static void listener_open(struct listener *l, void **state)
                                    .on_down = on_down,
                                    .on_subscribed = on_subscribed,
                                    .on_message = on_message,
+                                   .passes_all = passes_all,
                                    .ctx = l};
     struct buf error;
 
@@ -82,6 +86,11 @@ static void listener_open(struct listener *l, void **state)
     l->link = link_new(l->scene->loop, l->scene->redis.url, &options, &error);
     assert_non_null(l->link);
     buf_release(&error);
+}
+
+static void listener_open(struct listener *l, void **state)
+{
+    listener_open_as(l, state, false);
 }
 
 static void messages_arrive_once_the_subscription_is_confirmed(void **state)
@@ -184,6 +193,32 @@ static void nothing_is_delivered_after_giving_up(void **state)
     link_free(l.link);
 }
 
+/* Two messages of one read; the channel is given up at the first. */
+static unsigned heard_of_two(struct listener *l)
+{
+    link_subscribe(l->link, slice_of("a"));
+    scene_until_count(l->scene, &l->confirmed, 1);
+    l->gives_up_on_message = true;
+    (void)scene_ask_words(l->scene, "EVAL",
+                          "redis.call('PUBLISH', 'a', '1') "
+                          "redis.call('PUBLISH', 'a', '2')",
+                          "0", (char *)NULL);
+    scene_until_count(l->scene, &l->heard, 1);
+    scene_idle(l->scene, 20);
+    link_free(l->link);
+    return l->heard;
+}
+
+static void what_was_on_its_way_comes_only_to_whom_wants_all(void **state)
+{
+    struct listener l;
+
+    listener_open_as(&l, state, false);
+    assert_int_equal(heard_of_two(&l), 1);
+    listener_open_as(&l, state, true);
+    assert_int_equal(heard_of_two(&l), 2);
+}
+
 static void a_cut_by_the_server_is_healed(void **state)
 {
     struct listener l;
@@ -283,6 +318,7 @@ int test_subscribe(void)
         cmocka_unit_test(rapid_changes_end_as_last_wished_and_are_told_once),
         cmocka_unit_test(given_up_and_wanted_again_in_one_turn_is_confirmed_again),
         cmocka_unit_test(nothing_is_delivered_after_giving_up),
+        cmocka_unit_test(what_was_on_its_way_comes_only_to_whom_wants_all),
         cmocka_unit_test(a_cut_by_the_server_is_healed),
         cmocka_unit_test(pings_keep_a_quiet_subscriber_with_and_without_channels),
         cmocka_unit_test(a_refused_subscription_drops_the_link),
