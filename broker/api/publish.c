@@ -84,7 +84,8 @@ static void put_task_id(struct buf *line, struct slice task_id)
 struct blame {
     enum event_fault fault;
     const char *field;
-    size_t line;
+    size_t line; /* of the body, blank ones counted */
+    bool is_too_many;
 };
 
 static bool take_line(struct batch *batch, struct slice text, struct blame *blame)
@@ -92,7 +93,6 @@ static bool take_line(struct batch *batch, struct slice text, struct blame *blam
     struct buf *line = add_line(batch);
     struct event *event = &batch->events[batch->count - 1];
 
-    blame->line = batch->count;
     blame->field = NULL;
     blame->fault = EVENT_NOT_JSON;
     if (!json_check(text))
@@ -134,9 +134,10 @@ static bool take_body(struct batch *batch, struct slice body, size_t limit,
 {
     size_t at = 0;
 
+    *blame = (struct blame){.line = 1};
     if (json_check(body))
         return take_line(batch, body, blame);
-    while (at < body.len) {
+    for (; at < body.len; blame->line++) {
         const char *end = memchr(body.ptr + at, '\n', body.len - at);
         size_t len = end == NULL ? body.len - at : (size_t)(end - body.ptr) - at;
         struct slice line = {body.ptr + at, len};
@@ -144,21 +145,21 @@ static bool take_body(struct batch *batch, struct slice body, size_t limit,
         if (is_blank(line))
             continue;
         if (batch->count == limit) {
-            *blame = (struct blame){EVENT_TOO_LARGE, NULL, batch->count + 1};
+            blame->is_too_many = true;
             return false;
         }
         if (!take_line(batch, line, blame))
             return false;
     }
-    *blame = (struct blame){EVENT_NOT_JSON, NULL, 1};
+    *blame = (struct blame){EVENT_NOT_JSON, NULL, 1, false};
     return batch->count > 0;
 }
 
-static unsigned http_status_of_fault(enum event_fault fault)
+static unsigned http_status_of_blame(const struct blame *blame)
 {
-    if (fault == EVENT_TOO_LARGE)
+    if (blame->is_too_many || blame->fault == EVENT_TOO_LARGE)
         return 413;
-    return fault == EVENT_NOT_JSON ? 400 : 422;
+    return blame->fault == EVENT_NOT_JSON ? 400 : 422;
 }
 
 static void refuse_line(struct http_exchange *x, const struct blame *blame)
@@ -166,9 +167,11 @@ static void refuse_line(struct http_exchange *x, const struct blame *blame)
     struct buf text;
 
     buf_init(&text, 256);
-    buf_printf(&text, "line %zu: %s", blame->line, event_fault_text(blame->fault));
-    http_respond_error(x, http_status_of_fault(blame->fault), "INVALID_EVENT",
-                       buf_text(&text), blame->field);
+    buf_printf(&text, "line %zu: %s", blame->line,
+               blame->is_too_many ? "more events than one request may hold"
+                                  : event_fault_text(blame->fault));
+    http_respond_error(x, http_status_of_blame(blame), "INVALID_EVENT", buf_text(&text),
+                       blame->field);
     buf_release(&text);
 }
 

@@ -45,12 +45,15 @@ static void put_task(struct buf *out, const struct topic *topic)
     const struct run *run = topic_run(topic);
     const struct entry *last = topic_entry(topic, topic_next(topic) - 1);
 
+    if (topic_next(topic) <= run->first_pos)
+        last = NULL; /* of an earlier run */
     buf_puts(out, "{\"site\":");
     json_quote(out, topic_site(topic));
     buf_putc(out, ',');
     session_write_state(out, topic, 0);
     put_ms(out, "finished_at", run->finished_ms);
-    buf_printf(out, ",\"events\":%llu", (unsigned long long)run->last_seq);
+    buf_printf(out, ",\"events\":%llu",
+               (unsigned long long)(topic_next(topic) - run->first_pos));
     put_text(out, "reasoning", &run->reasoning, last);
     put_text(out, "text", &run->text, last);
     buf_putc(out, '}');

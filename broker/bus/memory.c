@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "bus/bus.h"
 #include "codec/json.h"
@@ -9,18 +10,32 @@
 #include <stdlib.h>
 
 /*
- * The same answers as the scripts of redis/ give (redis/README.md holds the table). Within
- * a run only one producer publishes and every event has one counter, so an event's counter
- * is its seq: a repeat is recognised without a memory of its own. The price is the one
- * difference to Redis: who publishes without a producer cannot join a run that has one.
+ * The same answers as the scripts of redis/ give (redis/README.md holds the table). What a
+ * topic does not know is kept in a record beside it: whose run it is and what its producer
+ * has counted. The record outlives the run, and an erasure, as long as the topic stands, so
+ * that a repeat is still recognised. There are no leases here: nobody renews them.
  */
 #define SWEEP_MS    1000
 #define EVENT_LIMIT 8192
+#define KEY_LIMIT   512
+/* Of more changes between a producer and others who join its run the oldest are forgotten,
+ * and a repeat from before is told too large ids. */
+#define MAX_MARKS 64
+
+/* From this counter on, seq = counter + offset. */
+struct mark {
+    uint64_t counter;
+    uint64_t offset;
+};
 
 struct owned_run {
     uint64_t epoch;
     uint64_t touched_ms;
-    char *producer; /* "" = unleased */
+    uint64_t lease_ms;
+    uint64_t counter;   /* the next one expected */
+    struct mark *marks; /* newest last */
+    size_t mark_count;
+    char *producer; /* "" = nobody's */
 };
 
 struct bus_memory {
@@ -28,7 +43,8 @@ struct bus_memory {
     struct loop *loop;
     struct hub *hub;
     struct bus_limits limits;
-    struct map *runs; /* by topic key: site '/' task id */
+    struct map *runs; /* by site '/' task id */
+    uint64_t last_epoch;
     struct timer sweep;
     struct counter *published;
     struct counter *refused;
@@ -50,38 +66,70 @@ static struct slice run_key(struct buf *buf, struct slice site, struct slice tas
 
 static void owned_free(struct owned_run *owned)
 {
+    free(owned->marks);
     free(owned->producer);
     free(owned);
 }
 
-/* The record of the current run of `topic`, made anew when there is none for its epoch. */
-static struct owned_run *owned_run(struct bus_memory *mem, const struct topic *topic,
-                                   struct slice producer)
+static struct owned_run *owned_find(struct bus_memory *mem, const struct topic *topic)
 {
-    uint64_t epoch = topic_run(topic)->epoch;
     struct owned_run *owned;
-    struct buf buf;
-    struct slice key;
+    struct buf key;
 
-    buf_init(&buf, 512);
-    key = run_key(&buf, topic_site(topic), topic_name(topic));
-    owned = map_get(mem->runs, key);
-    if (owned == NULL || owned->epoch != epoch) {
-        if (owned != NULL)
-            owned_free(owned);
-        owned = calloc(1, sizeof(*owned));
-        if (owned == NULL)
-            abort();
-        owned->epoch = epoch;
-        owned->producer =
-            strndup(producer.ptr == NULL ? "" : producer.ptr, producer.len);
-        if (owned->producer == NULL)
-            abort();
-        map_set(mem->runs, key, owned);
-    }
-    owned->touched_ms = loop_now_ms(mem->loop);
-    buf_release(&buf);
+    buf_init(&key, KEY_LIMIT);
+    owned = map_get(mem->runs, run_key(&key, topic_site(topic), topic_name(topic)));
+    buf_release(&key);
     return owned;
+}
+
+/* The record of the run that was just opened takes the place of the one before. */
+static void owned_set(struct bus_memory *mem, const struct topic *topic,
+                      const struct run_open_request *request)
+{
+    struct owned_run *owned = mem_new(sizeof(*owned));
+    struct owned_run *old;
+    struct buf key;
+
+    owned->epoch = topic_run(topic)->epoch;
+    owned->touched_ms = loop_now_ms(mem->loop);
+    owned->lease_ms = request->lease_ms;
+    owned->counter = 1;
+    owned->producer = mem_text(request->producer);
+    buf_init(&key, KEY_LIMIT);
+    old =
+        map_set(mem->runs, run_key(&key, topic_site(topic), topic_name(topic)), owned);
+    buf_release(&key);
+    if (old != NULL)
+        owned_free(old);
+}
+
+/* The next event of the producer gets seq `seq`. */
+static void owned_mark(struct owned_run *owned, uint64_t seq)
+{
+    uint64_t offset = seq - owned->counter;
+
+    if (owned->mark_count > 0 && owned->marks[owned->mark_count - 1].offset == offset)
+        return;
+    if (owned->marks == NULL)
+        owned->marks = mem_array(MAX_MARKS, sizeof(struct mark));
+    if (owned->mark_count == MAX_MARKS) {
+        owned->mark_count--;
+        memmove(owned->marks, owned->marks + 1,
+                owned->mark_count * sizeof(struct mark));
+    }
+    owned->marks[owned->mark_count++] = (struct mark){owned->counter, offset};
+}
+
+static struct event_id owned_id(const struct owned_run *owned, uint64_t counter)
+{
+    uint64_t seq = counter;
+
+    for (size_t i = owned->mark_count; i > 0; i--) {
+        seq = counter + owned->marks[i - 1].offset;
+        if (owned->marks[i - 1].counter <= counter)
+            break;
+    }
+    return (struct event_id){owned->epoch, seq, false};
 }
 
 static bool run_is_open(const struct topic *topic)
@@ -107,8 +155,9 @@ static void append_terminal(struct topic *topic, enum event_type type, const cha
     buf_puts(&body, "{\"task_id\":");
     json_quote(&body, topic_name(topic));
     buf_printf(&body, ",\"type\":\"%s\"", event_type_name(type));
+    buf_puts(&body, ",\"partial\":false");
     if (type == EVENT_STOPPED)
-        buf_printf(&body, ",\"partial\":false,\"length\":%zu",
+        buf_printf(&body, ",\"length\":%zu",
                    utf8_length(run->text.utf8.data, run->text.utf8.len));
     if (code != NULL)
         buf_printf(&body, ",\"code\":\"%s\",\"message\":\"%s\"", code, message);
@@ -121,17 +170,34 @@ static void append_terminal(struct topic *topic, enum event_type type, const cha
 static void open_run(struct bus_memory *mem, struct topic *topic,
                      const struct run_open_request *request)
 {
+    const struct owned_run *old = owned_find(mem, topic);
     uint64_t now = clock_wall_ms();
-    uint64_t last = topic_run(topic)->is_local ? 0 : topic_run(topic)->epoch;
-    uint64_t epoch = now > last ? now : last + 1;
+    /* A producer that got no answer opens again: its run without any event just goes. */
+    bool is_again = old != NULL && request->producer.len > 0 &&
+                    slice_is(request->producer, old->producer) &&
+                    topic_run(topic)->epoch == old->epoch &&
+                    topic_run(topic)->last_seq == 0;
 
-    if (run_is_open(topic))
+    if (run_is_open(topic) && !is_again)
         append_terminal(topic, EVENT_ERROR, "SUPERSEDED", "a newer run was opened");
-    topic_open_run(topic, epoch, request->state, now, request->keeps_text);
-    owned_run(mem, topic, request->producer);
+    mem->last_epoch = now > mem->last_epoch ? now : mem->last_epoch + 1;
+    topic_open_run(topic, mem->last_epoch, request->state, now, request->keeps_text);
+    owned_set(mem, topic, request);
 }
 
 /* ---- publishing ---- */
+
+static size_t decoded_length(struct slice raw)
+{
+    struct buf text;
+    size_t len;
+
+    buf_init(&text, raw.len + 1);
+    json_unescape(&text, raw);
+    len = text.len;
+    buf_release(&text);
+    return len;
+}
 
 static bool text_fits(const struct bus_memory *mem, const struct topic *topic,
                       const struct event *event)
@@ -139,9 +205,12 @@ static bool text_fits(const struct bus_memory *mem, const struct topic *topic,
     const struct run *run = topic_run(topic);
     const struct accumulated *acc =
         event->type == EVENT_REASONING ? &run->reasoning : &run->text;
+    size_t limit = mem->limits.retain_text_bytes;
+    size_t room = acc->utf8.len < limit ? limit - acc->utf8.len : 0;
 
-    return !event->is_delta ||
-           acc->utf8.len + event->text.len <= mem->limits.retain_text_bytes;
+    /* Escapes only ever make it longer. */
+    return !event->is_delta || event->text.len <= room ||
+           decoded_length(event->text) <= room;
 }
 
 static enum publish_status append(struct bus_memory *mem, struct topic *topic,
@@ -163,8 +232,10 @@ static enum publish_status append(struct bus_memory *mem, struct topic *topic,
                         "the accumulated text passed its bound");
         return PUBLISH_TOO_LARGE;
     }
-    if (!topic_append(topic, &appended))
-        return PUBLISH_REJECTED;
+    if (!topic_append(topic, &appended)) {
+        result->detail = "no memory for another event";
+        return PUBLISH_UNAVAILABLE;
+    }
     if (result->first.epoch == 0)
         result->first = appended.id;
     result->last = appended.id;
@@ -173,55 +244,71 @@ static enum publish_status append(struct bus_memory *mem, struct topic *topic,
 }
 
 /* Who publishes without a producer joins an open unleased run, or opens one. */
-static enum publish_status publish_unleased(struct bus_memory *mem, struct topic *topic,
-                                            const struct publish_request *request,
-                                            struct publish_result *result)
+static enum publish_status publish_unowned(struct bus_memory *mem, struct topic *topic,
+                                           const struct publish_request *request,
+                                           struct publish_result *result)
 {
     struct run_open_request open = {.task = request->task, .state = RUN_RUNNING};
+    struct owned_run *owned = owned_find(mem, topic);
     enum publish_status status = PUBLISH_OK;
 
-    if (run_is_open(topic) &&
-        owned_run(mem, topic, (struct slice){0})->producer[0] != '\0')
+    if (run_is_open(topic) && owned != NULL && owned->lease_ms > 0)
         return PUBLISH_FENCED;
     for (size_t i = 0; i < request->count && status == PUBLISH_OK; i++) {
         if (!run_is_open(topic))
             open_run(mem, topic, &open);
         status = append(mem, topic, &request->events[i], result);
     }
+    owned = owned_find(mem, topic);
+    if (owned != NULL)
+        owned->touched_ms = loop_now_ms(mem->loop);
     return status;
 }
 
+static enum publish_status append_owned(struct bus_memory *mem, struct topic *topic,
+                                        const struct publish_request *request,
+                                        struct publish_result *result)
+{
+    struct owned_run *owned = owned_find(mem, topic);
+    enum publish_status status = PUBLISH_OK;
+
+    owned->touched_ms = loop_now_ms(mem->loop);
+    owned_mark(owned, topic_run(topic)->last_seq + 1);
+    for (size_t i = (size_t)(owned->counter - request->counter);
+         i < request->count && status == PUBLISH_OK; i++) {
+        if (!run_is_open(topic))
+            return PUBLISH_ENDED;
+        status = append(mem, topic, &request->events[i], result);
+        if (status == PUBLISH_OK)
+            owned->counter++;
+    }
+    return status;
+}
+
+/* The rows of the table, from the top. */
 static enum publish_status publish_owned(struct bus_memory *mem, struct topic *topic,
                                          const struct publish_request *request,
                                          struct publish_result *result)
 {
-    const struct run *run = topic_run(topic);
-    enum publish_status status = PUBLISH_OK;
+    const struct owned_run *owned = owned_find(mem, topic);
+    uint64_t end = request->counter + request->count;
 
-    result->expected_counter = run->last_seq + 1;
-    if (run->epoch == 0 || run->is_local || run->epoch < request->epoch)
+    if (owned == NULL || owned->epoch < request->epoch)
         return PUBLISH_UNKNOWN_RUN;
-    if (run->epoch != request->epoch ||
-        !slice_is(request->producer,
-                  owned_run(mem, topic, (struct slice){0})->producer))
+    if (owned->epoch > request->epoch || !slice_is(request->producer, owned->producer))
         return PUBLISH_FENCED;
-    if (request->counter > result->expected_counter)
-        return run_state_is_final(run->state) ? PUBLISH_ENDED : PUBLISH_GAP;
-    for (size_t i = 0; i < request->count && status == PUBLISH_OK; i++) {
-        uint64_t counter = request->counter + i;
-        struct event_id id = {run->epoch, counter, false};
-        if (counter <= run->last_seq) {
-            if (result->first.epoch == 0)
-                result->first = id;
-            result->last = id;
-        } else if (run_state_is_final(run->state)) {
-            status = PUBLISH_ENDED;
-        } else {
-            status = append(mem, topic, &request->events[i], result);
-        }
+    if (request->counter < owned->counter) {
+        uint64_t known = end < owned->counter ? end : owned->counter;
+        result->first = owned_id(owned, request->counter);
+        result->last = owned_id(owned, known - 1);
     }
-    result->expected_counter = run->last_seq + 1;
-    return status;
+    if (end <= owned->counter)
+        return PUBLISH_OK;
+    if (!run_is_open(topic) || topic_run(topic)->epoch != owned->epoch)
+        return PUBLISH_ENDED;
+    if (request->counter > owned->counter)
+        return PUBLISH_GAP;
+    return append_owned(mem, topic, request, result);
 }
 
 static void memory_publish(struct bus *bus, const struct publish_request *request,
@@ -229,16 +316,20 @@ static void memory_publish(struct bus *bus, const struct publish_request *reques
                            void *ctx)
 {
     struct bus_memory *mem = of(bus);
-    struct publish_result result = {.status = PUBLISH_REJECTED};
+    struct publish_result result = {.status = PUBLISH_UNAVAILABLE};
     struct topic *topic =
         hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+    const struct owned_run *owned;
 
     if (topic == NULL)
         result.detail = "too many tasks";
     else if (request->producer.len == 0)
-        result.status = publish_unleased(mem, topic, request, &result);
+        result.status = publish_unowned(mem, topic, request, &result);
     else
         result.status = publish_owned(mem, topic, request, &result);
+    owned = topic == NULL ? NULL : owned_find(mem, topic);
+    if (owned != NULL)
+        result.expected_counter = owned->counter;
     if (result.status != PUBLISH_OK)
         counter_add(mem->refused, 1);
     done(ctx, &result);
@@ -254,7 +345,7 @@ static void memory_open(struct bus *bus, const struct run_open_request *request,
         hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
 
     if (topic == NULL) {
-        done(ctx, PUBLISH_REJECTED, 0);
+        done(ctx, PUBLISH_UNAVAILABLE, 0);
         return;
     }
     open_run(mem, topic, request);
@@ -378,13 +469,13 @@ static bool sweep_run(struct slice key, void *value, void *ctx)
     struct slice task_id = {slash + 1, key.len - site.len - 1};
     struct topic *topic = hub_find(mem->hub, TOPIC_TASK, site, task_id);
 
-    if (topic == NULL || topic_run(topic)->epoch != owned->epoch ||
-        !run_is_open(topic)) {
+    if (topic == NULL) {
         map_remove(mem->runs, key);
         owned_free(owned);
         return true;
     }
-    if (loop_now_ms(mem->loop) - owned->touched_ms >= mem->limits.abandon_ms)
+    if (run_is_open(topic) && topic_run(topic)->epoch == owned->epoch &&
+        loop_now_ms(mem->loop) - owned->touched_ms >= mem->limits.abandon_ms)
         append_terminal(topic, EVENT_ERROR, "ABANDONED", "no event came for too long");
     return true;
 }
