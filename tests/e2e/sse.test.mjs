@@ -126,7 +126,7 @@ test('an erased task tells its readers GONE', async (t) => {
   assert.equal((await request(house, 'DELETE', '/v1/tasks/erased')).status, 204);
   assert.equal((await reader.item('error')).data.code, 'GONE');
   await reader.streamEnd();
-  assert.equal((await request(house, 'GET', '/v1/tasks/erased')).status, 404);
+  assert.equal((await request(house, 'GET', '/v1/tasks/erased')).status, 410);
 });
 
 test('several tasks share one stream; its id is a cursor over all of them', async (t) => {

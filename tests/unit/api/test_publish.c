@@ -102,7 +102,7 @@ static void an_event_that_is_too_long_is_named_so(void **state)
     struct bench *b = *state;
     size_t len = EVENT_MAX_BYTES + 2000;
     char *body = malloc(len + 64);
-    int at = sprintf(body, "{\"type\":\"status\",\"x\":\"");
+    int at = snprintf(body, 64, "{\"type\":\"status\",\"x\":\"");
 
     memset(body + at, 'x', len);
     memcpy(body + (size_t)at + len, "\"}", 3);
@@ -199,7 +199,7 @@ static void a_run_that_grows_too_large_is_ended(void **state)
 {
     struct bench *b = *state;
     char *body = malloc(800064);
-    int at = sprintf(body, "{\"type\":\"text\",\"partial\":true,\"text\":\"");
+    int at = snprintf(body, 64, "{\"type\":\"text\",\"partial\":true,\"text\":\"");
 
     memset(body + at, 'x', 800000);
     memcpy(body + at + 800000, "\"}", 3);
