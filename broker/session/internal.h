@@ -51,7 +51,7 @@ struct merged {
     enum event_type type;
     struct slice raw_text;   /* escaped */
     struct slice plain_text; /* the same, not yet escaped: follows raw_text */
-    struct event_id id;    /* epoch 0: no id is told */
+    struct event_id id;      /* epoch 0: no id is told */
     struct slice timestamp;
     uint64_t count;
 };
