@@ -6,8 +6,8 @@
 #include "settings.h"
 
 /* Reads config.json and sites/common_site_config.json of the bench at settings->frappe_bench
- * (the later file wins where it has a value), then the environment names that the original
- * knows, and sets what nobody set on the command line: events-redis, listen, default-site,
+ * (the later file wins where it has a value; before v15 also sites/currentsite.txt), then
+ * the environment names that the original knows, and sets what nobody set on the command line: events-redis, listen, default-site,
  * developer mode, the web server's port; and Frappe mode itself. False with a message that
  * names the file. */
 bool bench_apply(struct settings *settings, struct buf *error);

@@ -236,6 +236,19 @@ static bool make_server(struct broker *broker, struct buf *error)
 
 /* ---- life ---- */
 
+static void free_sources(struct broker *broker)
+{
+    if (broker->desk != NULL)
+        identity_desk_free(broker->desk);
+    if (broker->frappe != NULL)
+        bus_frappe_free(broker->frappe);
+    if (broker->bus != NULL)
+        broker->bus->ops->free(broker->bus);
+    broker->desk = NULL;
+    broker->frappe = NULL;
+    broker->bus = NULL;
+}
+
 struct broker *broker_new(const struct settings *settings, struct buf *error)
 {
     struct broker *broker = calloc(1, sizeof(*broker));
@@ -255,6 +268,9 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
         goto fail;
     return broker;
 fail:
+    /* libwebsockets closes a descriptor of its own twice on its way out: no link may have
+     * opened a socket of the same number in between. Nobody was served yet. */
+    free_sources(broker);
     broker_free(broker);
     return NULL;
 }
@@ -293,12 +309,10 @@ void broker_free(struct broker *broker)
     /* Who waits for the backend is told no while the sessions are still there. */
     if (broker->desk != NULL)
         identity_desk_free(broker->desk);
+    broker->desk = NULL;
     if (broker->sessions != NULL)
         session_set_free(broker->sessions);
-    if (broker->frappe != NULL)
-        bus_frappe_free(broker->frappe);
-    if (broker->bus != NULL)
-        broker->bus->ops->free(broker->bus);
+    free_sources(broker);
     hub_free(broker->hub);
     counters_free(broker->counters);
     loop_free(broker->loop);
