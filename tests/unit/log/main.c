@@ -10,6 +10,7 @@ int main(void)
     failures += test_run();
     failures += test_restore();
     failures += test_history();
+    failures += test_history();
     failures += test_visit();
     failures += test_burst();
     failures += test_sweep();

@@ -1,10 +1,15 @@
 /* main.c - the tests of the session room. */
 /* SPDX-License-Identifier: MIT */
+#include "base/diag.h"
 #include "support.h"
 
 int main(void)
 {
-    int failures = test_join();
+    int failures;
+
+    /* Sockets come and go by the thousand. */
+    diag_setup(DIAG_ERROR, DIAG_TEXT);
+    failures = test_join();
 
     failures += test_resume();
     failures += test_runs();
