@@ -23,14 +23,14 @@ struct habits {
 };
 
 /* v15 and later publish on the queue Redis; older benches have one for Socket.IO. */
-static const struct habits OLDER = {"redis_socketio", NULL, "redis://localhost:12311",
+static const struct habits older = {"redis_socketio", NULL, "redis://localhost:12311",
                                     3000, true};
-static const struct habits NEWER = {"redis_queue", "FRAPPE_REDIS_QUEUE",
+static const struct habits newer = {"redis_queue", "FRAPPE_REDIS_QUEUE",
                                     "redis://localhost:11311", 9000, false};
 
 static const struct habits *habits_of(const struct settings *settings)
 {
-    return settings->frappe_version >= 15 ? &NEWER : &OLDER;
+    return settings->frappe_version >= 15 ? &newer : &older;
 }
 
 /* ---- files ---- */
