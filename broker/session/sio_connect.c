@@ -34,6 +34,14 @@ static bool native_site(const struct session_set *set, struct sio_socket *socket
            is_listed(set->options.sites, buf_view(site));
 }
 
+/* For diagnostics: a client may have put its session id there. */
+static struct slice without_query(struct slice nsp)
+{
+    const char *mark = memchr(nsp.ptr, '?', nsp.len);
+
+    return mark == NULL ? nsp : slice_make(nsp.ptr, (size_t)(mark - nsp.ptr));
+}
+
 /* Host names are the same in upper and lower case. */
 static bool is_same_host(struct slice a, struct slice b)
 {
@@ -70,9 +78,9 @@ static const char *frappe_site(const struct session_set *set, struct sio_socket 
         return "Invalid namespace";
     if (!slice_is(nsp, "/") &&
         !slice_equal(slice_make(nsp.ptr + 1, nsp.len - 1), found)) {
-        diag(DIAG_WARN, "namespace is not the site", DIAG_SLICE("nsp", nsp),
-             DIAG_SLICE("site", found), DIAG_SLICE("host", shake->host),
-             DIAG_SLICE("origin", shake->origin));
+        diag(DIAG_WARN, "namespace is not the site",
+             DIAG_SLICE("nsp", without_query(nsp)), DIAG_SLICE("site", found),
+             DIAG_SLICE("host", shake->host), DIAG_SLICE("origin", shake->origin));
         return "Invalid namespace";
     }
     if (shake->origin.ptr == NULL)

@@ -48,15 +48,17 @@ test('without a default site localhost is a site like any other', async (t) => {
 });
 
 test('a namespace that is not the site is refused once, over either transport', async (t) => {
-  const frappe = await FrappeHouse.open(t);
-  for (const mode of ['websocket', 'polling']) {
-    for (const nsp of ['/other.local', '/SITE1.local', '/site1.local/x', '/site1.local.']) {
-      const seat = frappe.seat({ mode, nsp });
-      assert.equal(await seat.refused(), 'Invalid namespace', nsp);
-      assert.equal(seat.refusal.data, undefined);
+  for (const version of VERSIONS) {
+    const frappe = await FrappeHouse.open(t, { version });
+    for (const mode of ['websocket', 'polling']) {
+      for (const nsp of ['/other.local', '/SITE1.local', '/site1.local/x', '/site1.local.', `/${SITE}?sid=${sid('ann')}`]) {
+        const seat = frappe.seat({ mode, nsp });
+        assert.equal(await seat.refused(), 'Invalid namespace', nsp);
+        assert.equal(seat.refusal.data, undefined);
+      }
     }
+    assert.equal(frappe.web.requests.length, 0, 'the backend was asked about a stranger');
   }
-  assert.equal(frappe.web.requests.length, 0, 'the backend was asked about a stranger');
 });
 
 test('with --sites a site that is not listed does not exist', async (t) => {

@@ -49,15 +49,16 @@ export class Raw extends Waiters {
 }
 
 export function head(house, first, ...lines) {
-  return `${first} HTTP/1.1\r\nHost: ${house.broker.host}\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`;
+  const host = lines.some((line) => /^host:/i.test(line)) ? '' : `Host: ${house.broker.host}\r\n`;
+  return `${first} HTTP/1.1\r\n${host}${lines.map((line) => `${line}\r\n`).join('')}\r\n`;
 }
 
 // A WebSocket whose frames are written by hand.
 export class RawWs extends Raw {
-  constructor(house, path) {
+  constructor(house, path, ...lines) {
     super(house);
     this.send(head(house, `GET ${path}`, 'Upgrade: websocket', 'Connection: Upgrade',
-      'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`));
+      'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`, ...lines));
   }
 
   async opened() {
