@@ -10,7 +10,6 @@ int main(void)
     failures += test_run();
     failures += test_restore();
     failures += test_history();
-    failures += test_history();
     failures += test_visit();
     failures += test_burst();
     failures += test_sweep();

@@ -75,7 +75,6 @@ int test_bounds(void);
 int test_run(void);
 int test_restore(void);
 int test_history(void);
-int test_history(void);
 int test_visit(void);
 int test_burst(void);
 int test_sweep(void);
