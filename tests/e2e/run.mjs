@@ -17,7 +17,7 @@ const files = readdirSync(here)
   .map((name) => path.join(here, name));
 
 if (!files.length) throw new Error('no such test file');
-const stream = run({ files, concurrency: false });
+const stream = run({ files, concurrency: false, timeout: 15 * 60 * 1000 });
 stream.on('test:fail', () => {
   process.exitCode = 1;
 });

@@ -20,9 +20,13 @@ export function request(house, method, target, { body, headers = {} } = {}) {
       answer.on('error', reject);
       answer.on('end', () => {
         const text = Buffer.concat(parts).toString();
-        let json;
-        if (/json/.test(answer.headers['content-type'])) json = JSON.parse(text);
-        resolve({ status: answer.statusCode, headers: answer.headers, text, json });
+        try {
+          const isJson = text && /json/.test(answer.headers['content-type']);
+          const json = isJson ? JSON.parse(text) : undefined;
+          resolve({ status: answer.statusCode, headers: answer.headers, text, json });
+        } catch (error) {
+          reject(error);
+        }
       });
     });
     sent.on('error', reject);

@@ -126,12 +126,10 @@ export class EventSourceReader extends Reader {
     };
     for (const name of ['subscribed', 'ai_progress', 'resync', 'error']) {
       this.source.addEventListener(name, (event) => {
-        if (event.data !== undefined) {
-          this.take({ name, data: JSON.parse(event.data), id: event.lastEventId });
-        } else {
-          this.failure = event;
-          this.changed();
-        }
+        this.guard(() => {
+          if (event.data === undefined) this.failure = event;
+          else this.take({ name, data: JSON.parse(event.data), id: event.lastEventId });
+        });
       });
     }
     house.own(this);
@@ -169,7 +167,7 @@ export class SseReader extends Reader {
       answer.on('data', (text) => {
         const lines = (rest + text).split('\n');
         rest = lines.pop();
-        for (const line of lines) this.#line(line);
+        this.guard(() => lines.forEach((line) => this.#line(line)));
       });
       answer.on('end', () => {
         this.isEnded = true;
@@ -229,10 +227,12 @@ export class WsReader extends Reader {
     this.socket = new WebSocket(`ws://${house.broker.host}/ws${query(params)}`);
     this.socket.on('open', () => this.changed());
     this.socket.on('message', (data, isBinary) => {
-      if (isBinary) throw new Error('a binary frame');
-      const { op, ...rest } = JSON.parse(data);
-      if (op === 'event') this.take({ name: rest.event, data: rest.data });
-      else this.take({ name: op, data: rest });
+      this.guard(() => {
+        if (isBinary) throw new Error('a binary frame');
+        const { op, ...rest } = JSON.parse(data);
+        if (op === 'event') this.take({ name: rest.event, data: rest.data });
+        else this.take({ name: op, data: rest });
+      });
     });
     this.socket.on('close', (code) => {
       this.closeCode = code;

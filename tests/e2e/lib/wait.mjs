@@ -26,12 +26,23 @@ export class Waiters {
     for (const waiter of [...this.#list]) waiter();
   }
 
+  // Runs `act`; what it throws fails every waiter instead of the process.
+  guard(act) {
+    try {
+      act();
+    } catch (error) {
+      this.fault ??= error;
+    }
+    this.changed();
+  }
+
   // Resolves with the first truthy value of `check`, looked at now and after each change.
   wait(check, what, ms = 15000) {
     return new Promise((resolve, reject) => {
       const look = () => {
         let value;
         try {
+          if (this.fault) throw this.fault;
           value = check();
         } catch (error) {
           finish(() => reject(error));
