@@ -15,7 +15,7 @@ struct recheck {
     char bytes[];
 };
 
-/* False: it is in this room by being who it is, or by knowing a task's id. */
+/* False: it reads this by being who it is, or by knowing a task's id. */
 static bool question_of(const struct sio_session *reader, const struct recheck *recheck,
                         struct auth_question *question)
 {
@@ -23,6 +23,8 @@ static bool question_of(const struct sio_session *reader, const struct recheck *
     struct slice name = recheck->name;
 
     *question = (struct auth_question){.name = name};
+    if (recheck->kind == TOPIC_USER_TASK)
+        return false;
     if (recheck->kind == TOPIC_TASK)
         return reader->session.set->options.frappe.guards_tasks;
     if (name.len > prefix && memcmp(name.ptr, TASK_ROOM, prefix) == 0) {
@@ -52,6 +54,8 @@ static void answered(void *ctx, bool allowed)
         struct sio_session *reader = sio_session_of(session);
         struct subscription *sub = find(reader, recheck);
         if (sub != NULL && !allowed) {
+            if (sub->is_native)
+                session->ops->failed(sub, "DENIED", "the backend does not allow it");
             subscription_remove(sub);
         } else if (sub != NULL) {
             sub->is_held = false;
@@ -80,18 +84,25 @@ void sio_recheck(struct sio_session *reader)
     struct session *session = &reader->session;
     struct credentials credentials = sio_credentials(reader);
     struct auth_question question;
+    struct list asked;
 
-    /* An answer that comes at once removes the one that is visited, no other. */
+    list_init(&asked);
     LIST_FOR_EACH(node, next, &session->subs)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         struct recheck *recheck = recheck_new(sub->reader.topic);
         sub->is_held = question_of(reader, recheck, &question);
-        if (!sub->is_held) {
+        if (sub->is_held)
+            list_push_back(&asked, &recheck->errand.node);
+        else
             free(recheck);
-            continue;
-        }
+    }
+    /* Apart, because an answer that comes at once may remove subscriptions. */
+    while (!list_is_empty(&asked)) {
+        struct recheck *recheck = LIST_ENTRY(asked.next, struct recheck, errand.node);
+        list_remove(&recheck->errand.node);
         errand_begin(&recheck->errand, session);
+        (void)question_of(reader, recheck, &question);
         auth_permit(session->set->options.auth, &credentials, &question, answered,
                     recheck);
     }

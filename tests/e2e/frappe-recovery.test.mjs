@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { BROWSER, FrappeHouse, SITE, user } from './lib/frappe-house.mjs';
+import { BROWSER, FrappeHouse, SITE, sid, user } from './lib/frappe-house.mjs';
 import { metric } from './lib/observe.mjs';
 import { Proxy } from './lib/proxy.mjs';
 import { until } from './lib/wait.mjs';
@@ -247,15 +247,14 @@ test('the pid of another user is worth nothing, and its owner can still use it',
 
 test('a user who logged out, or is no system user any more, gets a fresh session', async (t) => {
   for (const [change, rooms] of [
-    [(web, sid) => web.logout(sid), ['website']],
-    [(web, sid) => web.login(sid, user('ann'), 'Website User'), [ROOM, 'website']],
+    [(web) => web.logout(sid('ann')), ['website']],
+    [(web) => web.login(sid('ann'), user('ann'), 'Website User'), [ROOM, 'website']],
   ]) {
     const { frappe, proxy, seat } = await open(t);
     await frappe.publish(ROOM, 1);
     await seat.item('news');
-    const sid = /sid=([^;]+)/.exec(seat.socket.io.opts.extraHeaders.Cookie)[1];
     await cutAnd(frappe, proxy, seat, async () => {
-      change(frappe.web, sid);
+      change(frappe.web);
       await frappe.publish(ROOM, 'missed');
     });
     assert.equal(seat.socket.recovered, false);
@@ -372,6 +371,34 @@ test('guarded tasks are asked about again', async (t) => {
   assert.equal(seat.socket.recovered, true);
   await frappe.web.wait('may_watch', 4);
   await frappe.settled();
+  await frappe.flushed(seat);
+  assert.deepEqual(seat.events, []);
+  // The native form is told; the string form, as ever, is not.
+  const { data } = await seat.item('task_error');
+  assert.deepEqual([data.task_id, data.code], ['b', 'DENIED']);
+});
+
+test('a refusal that is known already drops what it must, at once', async (t) => {
+  const { frappe, proxy, seat } = await open(t, {
+    args: ['--task-guard', 'backend', '--task-guard-method', 'app.api.may_watch', '--auth-cache-ms', '60000'],
+  });
+  const tasks = ['a', 'b', 'c'];
+  for (const task of tasks) {
+    frappe.web.allowTask(user('ann'), task);
+    assert.equal((await seat.subscribe({ task_id: task })).ok, true);
+  }
+  // Another session of the same person, which has been told no.
+  const other = `${sid('ann')}-2`;
+  frappe.web.login(other, user('ann'));
+  const second = await frappe.connect({ cookie: `sid=${other}` });
+  frappe.web.fault = { may_watch: 'forbidden' };
+  for (const task of tasks) assert.equal((await second.subscribe(task)).error.code, 'DENIED');
+  await cutAnd(frappe, proxy, seat, async () => {
+    seat.socket.io.opts.extraHeaders.Cookie = `sid=${other}`;
+  });
+  assert.equal(seat.socket.recovered, true);
+  await seat.wait(() => seat.told('task_error').length === 3, 'three refusals');
+  for (const task of tasks) await frappe.publish(`task_progress:${task}`, { task_id: task }, 'ai_progress');
   await frappe.flushed(seat);
   assert.deepEqual(seat.events, []);
 });
