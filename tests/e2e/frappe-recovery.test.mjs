@@ -177,6 +177,7 @@ test('polling, and what was upgraded, recover too', async (t) => {
 
 test('a client that is back before its old connection is known to be dead goes on', async (t) => {
   const { frappe, seat, connect } = await open(t);
+  seat.socket.io.reconnection(false); // or both would take the session from each other
   await frappe.publish(ROOM, 1);
   await seat.item('news');
   const auth = { pid: seat.socket._pid, offset: seat.items.at(-1).args.at(-1) };
