@@ -95,7 +95,7 @@ void sio_accept_as(struct sio_socket *socket, struct slice id, struct slice pid)
 
     if (socket->state != SIO_STATE_CONNECTING)
         return;
-    if (id.len == socket->id_len)
+    if (id.len > 0 && id.len == socket->id_len)
         memcpy(socket->text + socket->nsp_len, id.ptr, id.len);
     socket->state = SIO_STATE_CONNECTED;
     eio_session_alarm(socket->session->eio, 0);
