@@ -60,6 +60,7 @@ static bool make_bus(struct broker *broker, struct buf *error)
         .retain_events = set->retain_events,
         .retain_text_bytes = set->retain_text_bytes,
         .retain_finished_ms = set->retain_finished_ms,
+        .queue_timeout_ms = set->queue_timeout_ms,
         .abandon_ms = set->abandon_ms,
         .stop_grace_ms = set->stop_grace_ms,
     };

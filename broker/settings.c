@@ -152,6 +152,8 @@ const struct config_row settings_rows[] = {
            "How long events of a room that is no task are kept."),
     MILLIS("linger-ms", linger_ms, "10000", 100, DAY_MS, NULL, group_memory,
            "With Redis: how long a task stays loaded after its last reader left."),
+    MILLIS("queue-timeout-ms", queue_timeout_ms, "300000", 100, 30 * DAY_MS, NULL,
+           group_memory, "A queued run that no worker takes up within it is ended."),
     MILLIS("abandon-ms", abandon_ms, "600000", 100, 30 * DAY_MS, NULL, group_memory,
            "An unleased run that nobody publishes to for so long is ended."),
     MILLIS("stop-grace-ms", stop_grace_ms, "2000", 10, DAY_MS, NULL, group_memory,

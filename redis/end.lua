@@ -3,7 +3,7 @@
 --
 -- ARGV 9 condition (any | lease-absent | queued | stop-grace | idle)  10 epoch (0 = current)
 --      11 min age ms (of queued, stop-grace, idle)  12 type (error | stopped)
---      13 code and 14 message of an error
+--      13 code and 14 message of an error  15 not after (ms of Redis's clock; 0 = whenever)
 -- Answer {status, epoch, seq}: ENDED_NOW, ENDED, HELD, STALE, UNKNOWN_RUN
 
 local condition, epoch, min_age = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -25,7 +25,10 @@ local holds = {
   ['stop-grace'] = run.stop_requested == run.epoch and NOW - run.stop_at >= min_age,
   ['idle'] = run.lease_ms == 0 and NOW - run.updated_at >= min_age
 }
-if not holds[condition] then
+-- Judged too long ago: Redis may have been silent since, and nobody could renew a lease.
+local deadline = tonumber(ARGV[15])
+local is_late = deadline > 0 and NOW > deadline
+if is_late or not holds[condition] then
   return {'HELD', run.epoch, run.seq}
 end
 

@@ -304,6 +304,14 @@ void store_index_open(struct store *store, const struct task_key *task, uint64_t
     buf_release(&key);
 }
 
+void store_index_repair(struct store *store, const struct task_key *task,
+                        uint64_t epoch)
+{
+    char bytes[MEMBER_SIZE];
+
+    add_to_index(store, "open", member_of(task, bytes), epoch);
+}
+
 void store_index_close(struct store *store, const struct task_key *task, uint64_t epoch)
 {
     char bytes[MEMBER_SIZE];

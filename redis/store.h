@@ -79,9 +79,10 @@ struct store_ending {
     uint64_t epoch; /* 0 = whatever run is current */
     enum store_condition condition;
     uint64_t min_age_ms;
-    enum event_type type; /* EVENT_ERROR or EVENT_STOPPED */
-    const char *code;     /* of an error: "PRODUCER_LOST" */
-    const char *message;  /* of an error: one sentence */
+    uint64_t not_after_ms; /* Redis's clock: HELD when it comes later; 0 = whenever */
+    enum event_type type;  /* EVENT_ERROR or EVENT_STOPPED */
+    const char *code;      /* of an error: "PRODUCER_LOST" */
+    const char *message;   /* of an error: one sentence */
 };
 enum store_end_status {
     STORE_END_DONE,    /* ended now */

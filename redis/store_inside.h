@@ -64,6 +64,9 @@ void call_reset(struct call *call);
 void store_fire(struct store *store, const struct slice *argv, size_t argc);
 /* The run is open, or has ended: keeps <prefix>:open and <prefix>:recent. */
 void store_index_open(struct store *store, const struct task_key *task, uint64_t epoch);
+/* An open run was read: puts it back where the sweep finds it. */
+void store_index_repair(struct store *store, const struct task_key *task,
+                        uint64_t epoch);
 void store_index_close(struct store *store, const struct task_key *task,
                        uint64_t epoch);
 void store_index_forget(struct store *store, const struct task_key *task);

@@ -108,6 +108,14 @@ static void read_run(const struct reply *fields, struct store_task *task)
     read_text(fields, F_REASONING, &task->reasoning);
 }
 
+/* The index of open runs stands beside the tasks, in another slot, and may have missed one
+ * (or lost it): who reads a task that is open puts it back, so that it is swept. */
+static void repair_index(struct call *call, const struct store_task *task)
+{
+    if (task->state != RUN_UNKNOWN && !run_state_is_final(task->state))
+        store_index_repair(call->store, &call->task, task->epoch);
+}
+
 static bool is_list_of(const struct reply *reply, size_t count)
 {
     return reply != NULL && reply_kind(reply) == REPLY_LIST &&
@@ -125,6 +133,7 @@ static void finish_load(struct call *call, const struct reply *reply)
         return;
     }
     read_run(reply_at(reply, 0), &task);
+    repair_index(call, &task);
     struct store_entry *entries = NULL;
     if (task.state != RUN_UNKNOWN) {
         task.text.utf8 = text_of(reply, 1);
@@ -146,6 +155,7 @@ static void finish_look(struct call *call, const struct reply *reply)
         return;
     }
     read_run(reply, &task);
+    repair_index(call, &task);
     done(call->ctx, &task);
 }
 

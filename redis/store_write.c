@@ -240,6 +240,7 @@ void store_end(struct store *store, const struct store_ending *ending,
     call_arg(call, slice_of(event_type_name(ending->type)));
     call_arg(call, slice_of(ending->code));
     call_arg(call, slice_of(ending->message));
+    call_arg_u64(call, ending->not_after_ms);
     call_run(call);
 }
 

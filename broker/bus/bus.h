@@ -51,7 +51,8 @@ struct bus_limits {
     size_t retain_events;
     size_t retain_text_bytes;
     uint64_t retain_finished_ms;
-    uint64_t abandon_ms; /* an unleased run without events ends after it */
+    uint64_t queue_timeout_ms; /* a queued run that nobody takes up ends after it */
+    uint64_t abandon_ms;       /* an unleased run without events ends after it */
     uint64_t stop_grace_ms;
 };
 

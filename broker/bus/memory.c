@@ -30,6 +30,7 @@ struct mark {
 
 struct owned_run {
     uint64_t epoch;
+    uint64_t opened_ms;
     uint64_t touched_ms;
     uint64_t lease_ms;
     uint64_t counter;   /* the next one expected */
@@ -91,7 +92,7 @@ static void owned_set(struct bus_memory *mem, const struct topic *topic,
     struct buf key;
 
     owned->epoch = topic_run(topic)->epoch;
-    owned->touched_ms = loop_now_ms(mem->loop);
+    owned->opened_ms = owned->touched_ms = loop_now_ms(mem->loop);
     owned->lease_ms = request->lease_ms;
     owned->counter = 1;
     owned->producer = mem_text(request->producer);
@@ -468,15 +469,22 @@ static bool sweep_run(struct slice key, void *value, void *ctx)
     struct slice site = {key.ptr, (size_t)(slash - key.ptr)};
     struct slice task_id = {slash + 1, key.len - site.len - 1};
     struct topic *topic = hub_find(mem->hub, TOPIC_TASK, site, task_id);
+    uint64_t now = loop_now_ms(mem->loop);
 
     if (topic == NULL) {
         map_remove(mem->runs, key);
         owned_free(owned);
         return true;
     }
-    if (run_is_open(topic) && topic_run(topic)->epoch == owned->epoch &&
-        loop_now_ms(mem->loop) - owned->touched_ms >= mem->limits.abandon_ms)
-        append_terminal(topic, EVENT_ERROR, "ABANDONED", "no event came for too long");
+    if (!run_is_open(topic) || topic_run(topic)->epoch != owned->epoch)
+        return true;
+    if (topic_run(topic)->state == RUN_QUEUED &&
+        now - owned->opened_ms >= mem->limits.queue_timeout_ms)
+        append_terminal(topic, EVENT_ERROR, "QUEUE_TIMEOUT",
+                        "No worker took this run up in time.");
+    else if (now - owned->touched_ms >= mem->limits.abandon_ms)
+        append_terminal(topic, EVENT_ERROR, "ABANDONED",
+                        "No event of this run came for too long.");
     return true;
 }
 

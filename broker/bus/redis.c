@@ -1,5 +1,6 @@
 /* redis.c - the bus over Redis: streams are the truth, live channels the hint. */
 /* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "bus/redis_inside.h"
 
@@ -17,6 +18,7 @@ static struct bus_redis *of(struct bus *bus)
 static void on_commands_up(void *ctx)
 {
     bus_check_server(ctx);
+    bus_sweep_reset(ctx);
     bus_watch_resume(ctx);
 }
 
@@ -206,7 +208,8 @@ static void add_counters(struct bus_redis *bus, struct counters *counters)
         total(counters, "redis_probes_total", NULL, "Silent tasks compared with Redis");
     bus->ended =
         total(counters, "redis_runs_ended_total", NULL,
-              "Runs ended by the sweep: producer lost, abandoned, stop ignored");
+              "Runs ended by the sweep: producer lost, queued too long, abandoned, "
+              "stop ignored");
     bus->losses = total(counters, "redis_link_losses_total", NULL,
                         "Times a connection to Redis was lost");
 }
@@ -243,7 +246,10 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
         .retain_text_bytes = limits->retain_text_bytes,
         .retain_finished_ms = limits->retain_finished_ms,
         /* Longer than any sweep needs to end it: a run does not vanish unfinished. */
-        .retain_running_ms = limits->abandon_ms + limits->retain_finished_ms,
+        .retain_running_ms =
+            limits->retain_finished_ms + (limits->abandon_ms > limits->queue_timeout_ms
+                                              ? limits->abandon_ms
+                                              : limits->queue_timeout_ms),
     };
 
     bus->bus = (struct bus){&bus_slots, "redis"};
@@ -263,7 +269,8 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
     timer_init(&bus->tick, loop, bus_watch_tick);
     timer_start(&bus->tick, BUS_TICK_MS, BUS_TICK_MS);
     timer_init(&bus->sweep, loop, bus_sweep_tick);
-    timer_start(&bus->sweep, BUS_SWEEP_MS, BUS_SWEEP_MS);
+    /* Brokers that start together do not sweep together. */
+    timer_start(&bus->sweep, 1 + random_below(BUS_SWEEP_MS), BUS_SWEEP_MS);
     hub_set_feed(hub, &feed_slots, bus);
     return &bus->bus;
 }

@@ -21,6 +21,10 @@
 /* Sweeping open runs: so many each time. */
 #define BUS_SWEEP_MS    1000
 #define BUS_SWEEP_TASKS 200
+/* An answer that took so long is silence: producers could not renew meanwhile, so leases are
+ * judged only after a lease time without it. Asked once a second, it sees any silence of
+ * 1.5 s; a lease shorter than 3 s may be lost to one it does not see. */
+#define BUS_SILENCE_MS 500
 /* Stops whose grace is watched by this broker; of more the sweep takes care. */
 #define BUS_MAX_STOPS 10000
 
@@ -44,6 +48,9 @@ struct bus_redis {
     size_t sweep_offset;
     size_t swept; /* in this round */
     bool is_sweeping;
+    uint64_t clock_asked_ms;  /* when Redis was asked for its time; 0 = it is not */
+    uint64_t steady_since_ms; /* Redis has answered without a break; 0 = it does not */
+    uint64_t clock_ahead_ms;  /* Redis's clock minus ours (wraps) */
 
     struct diag_gate gate;
     struct counter *live;
@@ -105,6 +112,8 @@ bool bus_note_read(struct slice json, struct bus_note *note);
 /* redis_sweep.c: runs that nobody else ends, and whether the server is fit */
 void bus_check_server(struct bus_redis *bus);
 void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t epoch);
+/* The connection is new: what Redis did before is not known. */
+void bus_sweep_reset(struct bus_redis *bus);
 void bus_sweep_tick(struct timer *timer);
 void bus_sweep_release(struct bus_redis *bus);
 

@@ -17,25 +17,39 @@ static void on_ended(void *ctx, enum store_end_status status)
         counter_add(bus->ended, 1);
 }
 
+/* What ends a run, and what is told of it; "stopped" has no words. */
+static const struct verdict {
+    const char *code;
+    const char *message;
+} verdicts[] = {
+    [STORE_IF_LEASE_ABSENT] = {"PRODUCER_LOST",
+                               "The producer of this run has gone away."},
+    [STORE_IF_IDLE] = {"ABANDONED", "No event of this run came for too long."},
+    [STORE_IF_QUEUED] = {"QUEUE_TIMEOUT", "No worker took this run up in time."},
+    [STORE_IF_STOP_GRACE] = {"", ""},
+};
+
+static uint64_t redis_now_ms(const struct bus_redis *bus)
+{
+    return loop_now_ms(bus->loop) + bus->clock_ahead_ms;
+}
+
 static void end_if(struct bus_redis *bus, const struct store_item *item,
                    enum store_condition condition, uint64_t min_age_ms)
 {
-    struct store_ending ending = {.task = item->task,
-                                  .epoch = item->epoch,
-                                  .condition = condition,
-                                  .min_age_ms = min_age_ms,
-                                  .type = EVENT_ERROR};
+    struct store_ending ending = {
+        .task = item->task,
+        .epoch = item->epoch,
+        .condition = condition,
+        .min_age_ms = min_age_ms,
+        .type = condition == STORE_IF_STOP_GRACE ? EVENT_STOPPED : EVENT_ERROR,
+        .code = verdicts[condition].code,
+        .message = verdicts[condition].message,
+    };
 
-    if (condition == STORE_IF_LEASE_ABSENT) {
-        ending.code = "PRODUCER_LOST";
-        ending.message = "The producer of this run has gone away.";
-    } else if (condition == STORE_IF_IDLE) {
-        ending.code = "ABANDONED";
-        ending.message = "No event of this run came for too long.";
-    } else {
-        ending.type = EVENT_STOPPED;
-        ending.code = ending.message = "";
-    }
+    /* Redis may fall silent before it reads this, and producers with it. */
+    if (condition == STORE_IF_LEASE_ABSENT)
+        ending.not_after_ms = redis_now_ms(bus) + BUS_SILENCE_MS;
     store_end(bus->store, &ending, on_ended, bus);
 }
 
@@ -45,20 +59,31 @@ static void end_if(struct bus_redis *bus, const struct store_item *item,
  * anything: while it was silent, healthy producers could not renew theirs. */
 static bool may_judge_lease(const struct bus_redis *bus, uint64_t lease_ms)
 {
-    uint64_t since = link_up_since_ms(bus->commands);
+    uint64_t since = bus->steady_since_ms;
 
     return since != 0 && loop_now_ms(bus->loop) - since >= lease_ms;
+}
+
+static bool is_older(const struct bus_redis *bus, uint64_t since_ms, uint64_t age_ms)
+{
+    uint64_t now = redis_now_ms(bus);
+
+    return now > since_ms && now - since_ms >= age_ms;
 }
 
 static void sweep_item(void *ctx, const struct store_item *item)
 {
     struct bus_redis *bus = ctx;
+    const struct bus_limits *limits = &bus->limits;
 
     bus->swept++;
     if (item->stop_requested)
-        end_if(bus, item, STORE_IF_STOP_GRACE, bus->limits.stop_grace_ms);
-    else if (item->lease_ms == 0)
-        end_if(bus, item, STORE_IF_IDLE, bus->limits.abandon_ms);
+        end_if(bus, item, STORE_IF_STOP_GRACE, limits->stop_grace_ms);
+    else if (item->state == RUN_QUEUED &&
+             is_older(bus, item->started_ms, limits->queue_timeout_ms))
+        end_if(bus, item, STORE_IF_QUEUED, limits->queue_timeout_ms);
+    else if (item->lease_ms == 0 && is_older(bus, item->updated_ms, limits->abandon_ms))
+        end_if(bus, item, STORE_IF_IDLE, limits->abandon_ms);
     if (item->lease_ms > 0 && may_judge_lease(bus, item->lease_ms))
         end_if(bus, item, STORE_IF_LEASE_ABSENT, 0);
 }
@@ -119,25 +144,56 @@ static void end_stops(struct bus_redis *bus, uint64_t now)
     }
 }
 
-void bus_sweep_tick(struct timer *timer)
+static void sweep_part(struct bus_redis *bus)
 {
-    struct bus_redis *bus = LIST_ENTRY(timer, struct bus_redis, sweep);
-    uint64_t now = loop_now_ms(bus->loop);
     struct store_listing listing = {.only_open = true,
                                     .offset = bus->sweep_offset,
                                     .limit = BUS_SWEEP_TASKS,
                                     .each = sweep_item,
                                     .done = sweep_done};
 
-    /* Redis away: nothing can be ended, and what is due stays due. */
-    if (!link_is_up(bus->commands))
-        return;
-    end_stops(bus, now);
     if (bus->is_sweeping)
         return;
     bus->is_sweeping = true;
     bus->swept = 0;
     store_list(bus->store, &listing, bus);
+}
+
+/* The answer to TIME tells two things: Redis's clock, and whether it answers at all. */
+static void on_time(void *ctx, const struct reply *reply)
+{
+    struct bus_redis *bus = ctx;
+    uint64_t now = loop_now_ms(bus->loop);
+    uint64_t took = now - bus->clock_asked_ms;
+
+    bus->clock_asked_ms = 0;
+    if (reply == NULL || reply_count(reply) != 2) {
+        bus->steady_since_ms = 0;
+        return;
+    }
+    if (took > BUS_SILENCE_MS || bus->steady_since_ms == 0)
+        bus->steady_since_ms = now;
+    bus->clock_ahead_ms = reply_u64(reply_at(reply, 0)) * 1000 +
+                          reply_u64(reply_at(reply, 1)) / 1000 - now;
+    end_stops(bus, now);
+    sweep_part(bus);
+}
+
+void bus_sweep_reset(struct bus_redis *bus)
+{
+    bus->steady_since_ms = 0;
+}
+
+void bus_sweep_tick(struct timer *timer)
+{
+    struct bus_redis *bus = LIST_ENTRY(timer, struct bus_redis, sweep);
+    struct slice argv[1] = {slice_of("TIME")};
+
+    /* Redis away or silent: nothing can be ended, and what is due stays due. */
+    if (!link_is_up(bus->commands) || bus->clock_asked_ms != 0)
+        return;
+    bus->clock_asked_ms = loop_now_ms(bus->loop);
+    link_command(bus->commands, argv, 1, on_time, bus);
 }
 
 void bus_sweep_release(struct bus_redis *bus)

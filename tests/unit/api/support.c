@@ -112,6 +112,7 @@ struct bus_limits bus_roomy(void)
         .retain_events = 10000,
         .retain_text_bytes = 1 << 20,
         .retain_finished_ms = 3600000,
+        .queue_timeout_ms = 3600000,
         .abandon_ms = 3600000,
         .stop_grace_ms = 1000,
     };

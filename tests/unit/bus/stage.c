@@ -30,6 +30,7 @@ static void open_hub(struct stage *stage, void **state)
         stage->limits = (struct bus_limits){.retain_events = 20000,
                                             .retain_text_bytes = 4 << 20,
                                             .retain_finished_ms = 60000,
+                                            .queue_timeout_ms = 60000,
                                             .abandon_ms = 60000,
                                             .stop_grace_ms = 300};
 }
