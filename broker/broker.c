@@ -31,6 +31,8 @@ struct broker {
     struct sio_server *sio;
     struct api *api;
     struct server *server;
+    struct timer drain_bound;
+    bool is_draining;
 };
 
 /* ---- rooms, from the ground up ---- */
@@ -170,6 +172,13 @@ static void make_engine(struct broker *broker)
                                  broker->sessions, broker->counters);
 }
 
+static const char *drain_trouble(void *ctx)
+{
+    const struct broker *broker = ctx;
+
+    return broker->is_draining ? "draining" : NULL;
+}
+
 static void make_api(struct broker *broker)
 {
     const struct settings *set = broker->settings;
@@ -185,6 +194,7 @@ static void make_api(struct broker *broker)
                           &options);
     if (broker->frappe != NULL)
         api_add_check(broker->api, "frappe", frappe_trouble, broker->frappe);
+    api_add_check(broker->api, "broker", drain_trouble, broker);
 }
 
 static void register_routes(struct broker *broker)
@@ -250,6 +260,34 @@ static void free_sources(struct broker *broker)
     broker->bus = NULL;
 }
 
+static void on_drained(void *ctx)
+{
+    struct broker *broker = ctx;
+
+    diag(DIAG_INFO, "broker drained");
+    loop_stop(broker->loop);
+}
+
+static void on_drain_bound(struct timer *timer)
+{
+    struct broker *broker = LIST_ENTRY(timer, struct broker, drain_bound);
+
+    diag(DIAG_WARN, "broker stops before it is drained",
+         DIAG_N("connections", server_connections(broker->server)));
+    loop_stop(broker->loop);
+}
+
+/* The first SIGTERM drains: nobody new comes in, everybody is sent elsewhere in turn. Who
+ * does not go within the time for closing is cut. */
+static void drain(struct broker *broker)
+{
+    const struct settings *set = broker->settings;
+
+    broker->is_draining = true;
+    timer_start(&broker->drain_bound, set->drain_ms + set->close_timeout_ms, 0);
+    server_drain(broker->server, set->drain_ms, on_drained, broker);
+}
+
 struct broker *broker_new(const struct settings *settings, struct buf *error)
 {
     struct broker *broker = calloc(1, sizeof(*broker));
@@ -258,6 +296,7 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
         abort();
     broker->settings = settings;
     broker->loop = loop_new();
+    timer_init(&broker->drain_bound, broker->loop, on_drain_bound);
     broker->counters = counters_new();
     make_log(broker);
     if (!make_bus(broker, error) || !make_frappe(broker, error))
@@ -280,7 +319,12 @@ static void on_signal(void *ctx, int signum)
 {
     struct broker *broker = ctx;
 
-    diag(DIAG_INFO, "broker stopping", DIAG_S("signal", strsignal(signum)));
+    diag(DIAG_INFO, "broker stopping", DIAG_S("signal", strsignal(signum)),
+         DIAG_N("connections", server_connections(broker->server)));
+    if (signum == SIGTERM && !broker->is_draining) {
+        drain(broker);
+        return;
+    }
     server_stop_listening(broker->server);
     loop_stop(broker->loop);
 }
@@ -314,6 +358,7 @@ void broker_free(struct broker *broker)
     if (broker->sessions != NULL)
         session_set_free(broker->sessions);
     free_sources(broker);
+    timer_release(&broker->drain_bound);
     hub_free(broker->hub);
     counters_free(broker->counters);
     loop_free(broker->loop);

@@ -9,7 +9,7 @@ struct broker;
 
 /* NULL with a message in `error`. `settings` is borrowed for the broker's life. */
 struct broker *broker_new(const struct settings *settings, struct buf *error);
-/* Serves until SIGINT or SIGTERM. */
+/* Serves until SIGINT, or SIGTERM and its drain (--drain-ms); a second signal ends it. */
 void broker_run(struct broker *broker);
 void broker_free(struct broker *broker);
 

@@ -28,9 +28,10 @@
         row, CONFIG_U64, AT(field), value, min, max, NULL, NULL, about, head           \
     }
 
-#define DAY_MS UINT64_C(86400000)
-#define MIB    UINT64_C(1048576)
-#define GIB    (1024 * MIB)
+#define DAY_MS  UINT64_C(86400000)
+#define HOUR_MS UINT64_C(3600000)
+#define MIB     UINT64_C(1048576)
+#define GIB     (1024 * MIB)
 
 static const char group_where[] = "Where to listen and where events come from";
 static const char group_who[] = "Sites, origins and identities";
@@ -191,6 +192,9 @@ const struct config_row settings_rows[] = {
           group_bounds, "Requests on one connection."),
     MILLIS("close-timeout-ms", close_timeout_ms, "5000", 50, DAY_MS, NULL, group_bounds,
            "A closing peer that does not take its last bytes within it is cut."),
+    MILLIS(
+        "drain-ms", drain_ms, "5000", 0, HOUR_MS, NULL, group_bounds,
+        "After SIGTERM: clients are sent elsewhere spread over it; 0 = all at once."),
 
     ENUM("log-level", log_level, "info", "error|warn|info|debug", group_diag,
          "Which diagnostics are written to standard error."),

@@ -74,6 +74,7 @@ struct settings {
     uint64_t keepalive_ms;
     uint64_t keepalive_requests;
     uint64_t close_timeout_ms;
+    uint64_t drain_ms;
 
     unsigned log_level;
     unsigned log_format;

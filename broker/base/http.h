@@ -75,7 +75,13 @@ struct http_exchange {
     /* Set by a handler that keeps the exchange: called when the peer goes away before the
      * answer; the exchange is freed afterwards. Not called once it was answered. */
     void (*on_closed)(struct http_exchange *x);
+    /* May be set by a handler that keeps the exchange without an end in sight: the broker is
+     * about to end, answer now. NULL: the answer is waited for. */
+    void (*on_retire)(struct http_exchange *x);
     void *owner_data;
+    /* Set by a handler whose clients need this very process: while it is about to end, the
+     * connection lasts until its turn has come, not only until this answer. */
+    bool is_bound;
 };
 
 /* Answers whole and ends the exchange (it is gone when this returns). `headers` are extra

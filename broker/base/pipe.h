@@ -37,6 +37,9 @@ struct pipe_owner {
     /* The last call: the connection is gone, `pipe` is freed after it returns. `reason` is
      * a fixed phrase ("transport close", "transport error", ...). */
     void (*on_closed)(struct pipe *pipe, const char *reason);
+    /* The broker is about to end: say what makes the client come back elsewhere, and close
+     * soon. NULL: the transport closes the pipe itself (a WebSocket with 1012). */
+    void (*on_retire)(struct pipe *pipe);
 };
 
 struct pipe_ops {

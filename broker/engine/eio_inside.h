@@ -86,6 +86,9 @@ struct eio_server {
 /* Lines a second about what peers do wrong. */
 #define EIO_DIAG_BURST 5
 
+/* Why a session ends whose broker is about to end. */
+#define EIO_RETIRED "server shutting down"
+
 /* How the other side is told. */
 enum eio_goodbye {
     EIO_GOODBYE_ORDERLY, /* what is queued, then a close packet, now or at the next GET */

@@ -44,6 +44,12 @@ static void on_poll_closed(struct http_exchange *x)
     eio_session_end(session, "transport error", EIO_GOODBYE_CLOSE);
 }
 
+/* A close packet: the client opens a session elsewhere. */
+static void on_poll_retired(struct http_exchange *x)
+{
+    eio_session_end(x->owner_data, EIO_RETIRED, EIO_GOODBYE_ORDERLY);
+}
+
 void eio_poll_get(struct eio_session *session, struct http_exchange *x)
 {
     if (session->poll != NULL) { /* overlap: the protocol allows one GET at a time */
@@ -53,6 +59,7 @@ void eio_poll_get(struct eio_session *session, struct http_exchange *x)
     }
     x->owner_data = session;
     x->on_closed = on_poll_closed;
+    x->on_retire = on_poll_retired;
     session->poll = x;
     session->wants_drain = true;
     eio_session_mark(session);

@@ -298,6 +298,7 @@ void eio_request_http(void *ctx, struct http_exchange *x)
     const struct refusal *refusal = check_first(x->request, &asked);
     struct eio_session *session = NULL;
 
+    x->is_bound = true; /* the next poll must come here too */
     if (refusal != NULL) {
         refuse(server, x, refusal);
         return;

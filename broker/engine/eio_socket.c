@@ -66,10 +66,17 @@ static void on_closed(struct pipe *pipe, const char *reason)
     eio_session_end(session, reason, EIO_GOODBYE_CLOSE);
 }
 
+/* Without a namespace's DISCONNECT, after which clients would stay away. */
+static void on_retire(struct pipe *pipe)
+{
+    eio_session_end(pipe->owner_data, EIO_RETIRED, EIO_GOODBYE_CLOSE);
+}
+
 static const struct pipe_owner transport = {
     .on_message = on_message,
     .on_drain = on_drain,
     .on_closed = on_closed,
+    .on_retire = on_retire,
 };
 
 void eio_socket_attach(struct eio_session *session, struct pipe *pipe)

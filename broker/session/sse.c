@@ -179,7 +179,16 @@ static void on_closed(struct pipe *pipe, const char *reason)
     session_bury(&stream->session);
 }
 
-static const struct pipe_owner stream_owner = {NULL, on_drain, on_closed};
+static void on_retire(struct pipe *pipe)
+{
+    stream_retire(pipe->owner_data);
+}
+
+static const struct pipe_owner stream_owner = {
+    .on_drain = on_drain,
+    .on_closed = on_closed,
+    .on_retire = on_retire,
+};
 
 static bool all_loaded(const struct stream *stream)
 {
@@ -261,6 +270,37 @@ static void start(struct stream *stream)
     stream->beat_ms = loop_now_ms(stream->session.set->loop) +
                       stream->session.set->options.heartbeat_ms;
     say_hello(stream);
+}
+
+/* ---- the broker is about to end ---- */
+
+/* Many are told at about the same time: each its own delay, half to one and a half. */
+static void send_retry(struct stream *stream)
+{
+    uint64_t retry_ms = stream->session.set->options.retry_ms;
+    struct buf out;
+
+    if (!pipe_is_ready(stream->pipe))
+        return; /* it keeps the delay it was told when it began */
+    buf_init(&out, 64);
+    sse_retry(&out, retry_ms / 2 + random_below((uint32_t)(retry_ms + 1)));
+    send_buf(stream, &out);
+    buf_release(&out);
+}
+
+void stream_retire(struct stream *stream)
+{
+    if (stream->x != NULL && stream->is_poll) {
+        answer_poll(stream);
+        return;
+    }
+    /* An error status would end an EventSource for good: it gets a stream that ends. */
+    if (stream->x != NULL)
+        start(stream);
+    if (stream->pipe == NULL)
+        return;
+    send_retry(stream);
+    finish(stream);
 }
 
 /* ---- the session's slots ---- */

@@ -27,6 +27,8 @@ extern const struct session_ops stream_ops;
 #define CURSOR_BYTES 131072
 /* How long a request is held for tasks that are not loaded. */
 #define START_WAIT_MS 2000
+/* The broker is about to end: what makes the client ask again, at another one. */
+void stream_retire(struct stream *stream);
 /* Gives each subscription its part of the cursor; one that does not fit the tasks is known
  * to nobody and each task is told anew. */
 void stream_apply_cursor(struct stream *stream, struct slice cursor);

@@ -14,6 +14,11 @@ static void on_held_closed(struct http_exchange *x)
     session_bury(&stream->session);
 }
 
+static void on_held_retired(struct http_exchange *x)
+{
+    stream_retire(x->owner_data);
+}
+
 static bool wants_json(const struct http_request *request)
 {
     struct slice accept = http_header(request, "accept");
@@ -76,6 +81,7 @@ static struct stream *stream_new(struct session_set *set, struct http_exchange *
     list_push_back(&set->streams, &stream->beat);
     x->owner_data = stream;
     x->on_closed = on_held_closed;
+    x->on_retire = on_held_retired;
     return stream;
 }
 

@@ -363,7 +363,11 @@ static void on_closed(struct pipe *pipe, const char *reason)
     session_bury(&ws->session);
 }
 
-static const struct pipe_owner ws_owner = {on_message, on_drain, on_closed};
+static const struct pipe_owner ws_owner = {
+    .on_message = on_message,
+    .on_drain = on_drain,
+    .on_closed = on_closed,
+};
 
 /* ---- heartbeat ---- */
 

@@ -69,6 +69,8 @@ static void run_later(struct turn_task *task)
     }
     if ((what & LATER_ADVANCE) != 0)
         request_advance(conn);
+    if ((what & LATER_RETIRE) != 0 && conn->state != CONN_GONE)
+        conn_retire(conn);
 }
 
 void conn_later(struct conn *conn, unsigned what)
@@ -109,6 +111,7 @@ void conn_accept(struct server *server, int fd, const char *peer_text)
     list_init(&conn->node);
     list_init(&conn->wait);
     list_init(&conn->queue);
+    list_init(&conn->leaving);
     turn_task_init(&conn->task, run_later);
     buf_init(&conn->in, INPUT_MAX_BYTES);
     tune_socket(server, fd);
@@ -162,6 +165,7 @@ void conn_finish(struct conn *conn, const char *reason)
     deadline_clear(conn);
     turn_cancel(&conn->task);
     list_remove(&conn->queue);
+    drain_forget(conn);
     tell_owner(conn, reason != NULL ? reason : "transport close");
     turn_cancel(&conn->task); /* the owner may have asked for more */
     pipe_release(conn);

@@ -304,6 +304,9 @@ void listeners_stop(struct server *server)
         if (listener->fd < 0)
             continue;
         (void)uv_poll_stop(&listener->poll);
+        /* Who stands in the queue has come already: closing would reset them. */
+        for (int n = 0; n < BACKLOG && accept_one(listener); n++) {
+        }
         (void)close(listener->fd);
         listener->fd = -1;
         if (listener->path[0] != '\0')

@@ -98,6 +98,8 @@ static void hand_over(struct conn *conn, struct exchange *x)
     x->route->handler(x->route->ctx, &x->pub);
     if (conn->exchange == x)
         x->is_kept = true;
+    if (conn->is_retired)
+        conn_later(conn, LATER_RETIRE);
 }
 
 /* Takes what belongs to the body; answers how much that was. */
@@ -193,7 +195,7 @@ static void dispatch(struct conn *conn, struct exchange *x, const struct h1_head
     conn->exchange = x;
     conn->state = CONN_BUSY;
     conn->requests++;
-    conn->closes = head->wants_close || conn->server->is_draining ||
+    conn->closes = head->wants_close || conn->is_retired ||
                    conn->requests >= conn->server->options.keepalive_requests;
     deadline_clear(conn);
     if (head->is_upgrade && head->content_length > 0) {

@@ -86,6 +86,15 @@ static struct bytes *write_answer(struct conn *conn, const struct answer *answer
     return bytes;
 }
 
+/* While the server drains, a connection ends with its answer or when its turn has come. */
+static void consider_draining(struct conn *conn, const struct answer *answer)
+{
+    bool is_bound = answer->x != NULL && answer->x->pub.is_bound;
+
+    if (conn->server->is_draining && !is_bound)
+        conn->closes = true;
+}
+
 static void count_answer(const struct conn *conn, unsigned status)
 {
     counter_add(conn->server->count.answers[status < 600 ? status / 100 : 5], 1);
@@ -118,8 +127,10 @@ void respond_done(struct conn *conn)
 
 static void send_answer(struct conn *conn, const struct answer *answer)
 {
-    struct bytes *bytes = write_answer(conn, answer);
+    struct bytes *bytes;
 
+    consider_draining(conn, answer);
+    bytes = write_answer(conn, answer);
     count_answer(conn, answer->status);
     conn->state = CONN_ANSWER;
     deadline_set(conn, WAIT_BODY);

@@ -100,6 +100,7 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     list_init(&server->upgrades);
     turn_task_init(&server->upgrade_task, ws_run_upgrades);
     deadline_init(server);
+    drain_init(server);
     count_all(&server->count, counters);
     if (!wire_open(server, error)) {
         server_free(server);
@@ -120,6 +121,7 @@ void server_free(struct server *server)
     wire_close(server);
     listeners_free(server);
     deadline_release(server);
+    drain_release(server);
     map_free(server->peers);
     if (server->spare_fd >= 0)
         (void)close(server->spare_fd);

@@ -69,6 +69,12 @@ bool server_listen(struct server *server, struct buf *error);
 const char *server_address(const struct server *server, size_t n);
 /* No new connections from here on; the open ones live. */
 void server_stop_listening(struct server *server);
+/* Stops listening, then lets go of each open connection at a moment of its own within
+ * `spread_ms` (0: all at once): owners are asked (on_retire) or the connection is closed;
+ * requests being handled are answered first. `on_drained` is called on the loop when none is
+ * left, which a peer or a handler may delay without bound: the caller keeps one. Once only. */
+void server_drain(struct server *server, uint64_t spread_ms,
+                  void (*on_drained)(void *ctx), void *ctx);
 size_t server_connections(const struct server *server);
 /* Closes what is open (every on_closed is called), frees. Not from inside the loop: it
  * turns the loop until libwebsockets has let go. */

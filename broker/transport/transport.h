@@ -51,6 +51,7 @@ enum wait_kind { WAIT_HEAD, WAIT_BODY, WAIT_KEEPALIVE, WAIT_CLOSE, WAIT_KINDS };
 /* Put-off work of a connection, as bits. */
 #define LATER_KILL    1u /* cut it, then tell its owner */
 #define LATER_ADVANCE 2u /* look at the next pipelined request */
+#define LATER_RETIRE  4u /* its turn to go came before it was what it is now */
 
 /* One per address that has connections. */
 struct peer {
@@ -63,9 +64,10 @@ struct conn {
     struct server *server;
     struct lws *wsi; /* NULL when libwebsockets is done with it */
     struct peer *peer;
-    struct list node;  /* server->conns */
-    struct list wait;  /* server->waits[] */
-    struct list queue; /* server->upgrades */
+    struct list node;    /* server->conns */
+    struct list wait;    /* server->waits[] */
+    struct list queue;   /* server->upgrades */
+    struct list leaving; /* server->leaving */
     uint64_t deadline_ms;
     struct turn_task task;
     /* What the socket did not take: the rest of one send, then what ends the stream. */
@@ -90,6 +92,7 @@ struct conn {
     bool is_ending;    /* pipe_close() was called */
     bool has_said_bye; /* and all that was to be sent has left */
     bool is_binary;    /* the message being put together */
+    bool is_retired;   /* conn_retire() was called */
 };
 
 #define REQUEST_ID_SIZE 20 /* "req_" and 16 characters; no NUL */
@@ -160,7 +163,13 @@ struct server {
     struct conn *adopting; /* whose wsi is being made, during that call only */
     uint64_t date_second;
     char date[32];
-    bool is_draining; /* server_stop_listening() was called */
+    bool is_draining;    /* server_stop_listening() was called */
+    struct list leaving; /* drain.c: those whose turn has not come, in random order */
+    size_t leaving_count;
+    uint64_t drain_until_ms;
+    struct timer drain_timer;
+    void (*on_drained)(void *ctx);
+    void *drained_ctx;
 };
 
 /* ---- listener.c ---- */
@@ -191,6 +200,14 @@ void deadline_release(struct server *server);
 /* (Re)starts the one wait of a connection. */
 void deadline_set(struct conn *conn, enum wait_kind kind);
 void deadline_clear(struct conn *conn);
+
+/* ---- drain.c ---- */
+void drain_init(struct server *server);
+void drain_release(struct server *server);
+/* It is gone: its turn does not come. */
+void drain_forget(struct conn *conn);
+/* Closes it once what it is busy with is answered; may be called again. */
+void conn_retire(struct conn *conn);
 
 /* ---- request.c: bytes in, requests out ---- */
 /* False when the connection must be closed by the caller. */

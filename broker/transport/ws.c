@@ -153,6 +153,8 @@ static void open_websocket(struct conn *conn)
     counter_add(conn->server->count.websockets, 1);
     conn->route->on_open(conn->route->ctx, &conn->pipe, token);
     assert(conn->pipe.owner != NULL);
+    if (conn->is_retired)
+        conn_later(conn, LATER_RETIRE);
 }
 
 void ws_run_upgrades(struct turn_task *task)

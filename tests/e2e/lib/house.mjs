@@ -161,6 +161,15 @@ export class House {
     return house;
   }
 
+  // A further broker on the same bus; `port` may be one that another has just left.
+  async another({ port, args = [] } = {}) {
+    const bus = this.redis ? ['--bus', this.redis.url] : [];
+    const broker = this.own(new Broker(port ?? await freePort(), [...args, ...bus]));
+    await broker.start();
+    await broker.ready();
+    return broker;
+  }
+
   #toClose = [];
 
   // Anything with close(); closed before the servers, newest first.

@@ -111,5 +111,6 @@ int run_guard_tests(void);
 int run_stream_tests(void);
 int run_ws_tests(void);
 int run_life_tests(void);
+int run_drain_tests(void);
 
 #endif
