@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings.h"
 
+#include "redis/url.h"
+
 #define AT(field) offsetof(struct settings, field)
 #define TEXT(row, field, value, alias, head, about)                                    \
     {                                                                                  \
@@ -54,7 +56,7 @@ const struct config_row settings_rows[] = {
     LIST("listen", listen, "127.0.0.1:9000", group_where,
          "Address to listen on: HOST:PORT, [IPV6]:PORT or unix:/path; repeatable."),
     TEXT("bus", bus, "memory", NULL, group_where,
-         "Where tasks live: memory, or redis://[user:pass@]host:port[/db]."),
+         "Where tasks live: memory, or a Redis: " REDIS_URL_FORMS "."),
     TEXT("redis-prefix", redis_prefix, "tw", NULL, group_where,
          "First part of every key and channel in Redis."),
     TEXT("events-redis", events_redis, "", NULL, group_where,
@@ -234,11 +236,8 @@ bool settings_check(const struct settings *settings, struct buf *error)
                        "--insecure if the network itself is trusted",
                        settings->listen.items[i]) &&
                    false;
-    if (strcmp(settings->bus, "memory") != 0 &&
-        !has_prefix(settings->bus, "redis://") && !has_prefix(settings->bus, "unix://"))
-        return buf_printf(
-                   error,
-                   "--bus is `memory` or a URL redis://[user:pass@]host:port[/db]") &&
+    if (strcmp(settings->bus, "memory") != 0 && !redis_url_is_one(settings->bus))
+        return buf_printf(error, "--bus is `memory` or a URL: %s", REDIS_URL_FORMS) &&
                false;
     return true;
 }

@@ -281,7 +281,7 @@ static void on_open_socket(struct turn_task *task)
         broken(conn, strerror(error));
 }
 
-struct conn *conn_open(struct loop *loop, const struct redis_url *url,
+struct conn *conn_open(struct loop *loop, const struct redis_place *place,
                        const struct conn_owner *owner, void *ctx)
 {
     struct conn *conn = mem_new(sizeof(*conn));
@@ -297,16 +297,16 @@ struct conn *conn_open(struct loop *loop, const struct redis_url *url,
         abort();
     buf_init(&conn->out, OUT_LIMIT_BYTES);
     turn_task_init(&conn->open_socket, on_open_socket);
-    if (url->path != NULL) {
+    if (place->path != NULL) {
         conn->socket_address.sun_family = AF_UNIX;
-        memcpy(conn->socket_address.sun_path, url->path, strlen(url->path));
+        memcpy(conn->socket_address.sun_path, place->path, strlen(place->path));
         turn_defer(loop, &conn->open_socket);
         return conn;
     }
-    (void)snprintf(port, sizeof(port), "%u", url->port);
+    (void)snprintf(port, sizeof(port), "%u", place->port);
     conn->lookup.data = conn;
     conn->is_looking_up = true;
-    if (uv_getaddrinfo(loop_uv(loop), &conn->lookup, on_lookup, url->host, port,
+    if (uv_getaddrinfo(loop_uv(loop), &conn->lookup, on_lookup, place->host, port,
                        &hints) != 0)
         abort(); /* only for arguments that are ours */
     return conn;

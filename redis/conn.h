@@ -26,8 +26,9 @@ struct conn_owner {
     void (*on_broken)(void *ctx, const char *reason);
 };
 
-/* Looks the name up (never on the loop's thread), then tries its addresses in turn. */
-struct conn *conn_open(struct loop *loop, const struct redis_url *url,
+/* Looks the name up (never on the loop's thread), then tries its addresses in turn. `place`
+ * is copied. */
+struct conn *conn_open(struct loop *loop, const struct redis_place *place,
                        const struct conn_owner *owner, void *ctx);
 /* Closes; allowed inside the owner's callbacks. */
 void conn_close(struct conn *conn);

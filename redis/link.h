@@ -7,11 +7,16 @@
 #include "base/loop.h"
 
 /*
- *        connect, AUTH, SELECT, CLIENT SETNAME, SUBSCRIBE what was subscribed
+ *   [ask sentinels,] connect, AUTH, ROLE, SELECT, CLIENT SETNAME, SUBSCRIBE again
  *   +------+ -------------------------------------------------------> +----+
  *   | down |                                                          | up |
  *   +------+ <------------------------------------------------------- +----+
- *        refused, time-out, error, silence: back-off with jitter, then again
+ *     refused, time-out, error, silence, a replica, another master named:
+ *     back-off with jitter, then again
+ *
+ * A link is up with a master only. With sentinels it follows the one they name, also when
+ * the old one still answers; with a plain address it tries that again until a master is
+ * there.
  *
  * Commands given in one turn leave in one write at its end; all that the socket has ready
  * is taken in (1 MB a turn at most) before anybody is visited. Every command's callback is
@@ -37,6 +42,10 @@ struct link_options {
     size_t max_in_flight;        /* (16384) commands without an answer */
     size_t max_unsent_bytes;     /* (64 MB) */
 
+    /* A replica behind a plain address is good enough: for messages that are published on
+     * its master. */
+    bool takes_replicas;
+
     /* All on the loop, all may be NULL, each may free the link. */
     void (*on_up)(void *ctx);
     /* Only after on_up, before the waiting commands are told. `reason`: our own words. */
@@ -51,9 +60,8 @@ struct link_options {
     void *ctx;
 };
 
-/* redis://[[user]:password@]host[:port][/db], or unix:///path[?db=N]; name and password may
- * be percent-encoded, IPv6 stands in brackets. NULL with a message (never the password)
- * in `error` when that is not what `url` is. Connecting begins at once; a server that is
+/* `url` is one of the forms of url.h. NULL with a message (never the password) in `error`
+ * when it is not. Connecting begins at once; a server that is
  * away is no error. `options` is copied. */
 struct link *link_new(struct loop *loop, const char *url,
                       const struct link_options *options, struct buf *error);
@@ -66,7 +74,8 @@ bool link_is_up(const struct link *link);
 uint64_t link_up_since_ms(const struct link *link);
 /* Why it is down ("connection refused"); NULL when up. Our words or errno's, no secrets. */
 const char *link_trouble(const struct link *link);
-/* "127.0.0.1:6379/0" or "/run/redis.sock": for diagnostics, without credentials. */
+/* "127.0.0.1:6379/0", "/run/redis.sock" or "mymaster@10.0.0.1:26379,10.0.0.2:26379": for
+ * diagnostics, without credentials. */
 const char *link_target(const struct link *link);
 /* Gives this connection up at the end of the turn and connects again (a server that turned
  * read-only, say). `reason` is static text. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define URL_MAX_BYTES 4096
+#define MAX_SENTINELS 16
 
 /* The part of `s` before the first `mark`; `s` becomes what follows it. Without the mark
  * false, and both are left alone. */
@@ -88,11 +89,10 @@ static bool read_db(struct redis_url *url, struct slice digits, struct buf *erro
                 "the database of a Redis address is a number: redis://host:6379/0");
 }
 
-static bool read_host(struct redis_url *url, struct slice rest, struct buf *error)
+static bool read_place(struct redis_place *place, struct slice rest, struct buf *error)
 {
     struct slice host;
 
-    url->port = 6379;
     if (rest.len > 0 && rest.ptr[0] == '[') {
         rest = slice_make(rest.ptr + 1, rest.len - 1);
         if (!cut_at(&rest, ']', &host) || (rest.len > 0 && rest.ptr[0] != ':'))
@@ -106,26 +106,128 @@ static bool read_host(struct redis_url *url, struct slice rest, struct buf *erro
     }
     if (host.len == 0)
         return fail(error, "a Redis address needs a host: redis://host:6379/0");
-    if (rest.len > 0 && (!read_number(rest, 65535, &url->port) || url->port == 0))
+    if (rest.len > 0 && (!read_number(rest, 65535, &place->port) || place->port == 0))
         return fail(error, "the port of a Redis address is a number from 1 to 65535");
-    url->host = mem_text(host);
+    place->host = mem_text(host);
+    return true;
+}
+
+static bool read_login(struct redis_url *url, struct slice *rest, struct buf *error)
+{
+    struct slice credentials;
+
+    if (cut_credentials(rest, &credentials) && !read_credentials(url, credentials))
+        return fail(error,
+                    "name or password of a Redis address are badly percent-encoded");
     return true;
 }
 
 static bool read_tcp(struct redis_url *url, struct slice rest, struct buf *error)
 {
-    struct slice credentials;
     struct slice authority;
 
-    if (cut_credentials(&rest, &credentials) && !read_credentials(url, credentials))
-        return fail(error,
-                    "name or password of a Redis address are badly percent-encoded");
+    if (!read_login(url, &rest, error))
+        return false;
     if (!cut_at(&rest, '/', &authority)) {
         authority = rest;
         rest = slice_make(NULL, 0);
     }
-    return read_db(url, rest, error) && read_host(url, authority, error);
+    url->place.port = 6379;
+    return read_db(url, rest, error) && read_place(&url->place, authority, error);
 }
+
+/* ---- sentinels ---- */
+
+static bool read_sentinels(struct redis_url *url, struct slice rest, struct buf *error)
+{
+    struct slice one;
+    bool is_last = false;
+
+    url->sentinels = mem_array(MAX_SENTINELS, sizeof(*url->sentinels));
+    while (!is_last) {
+        if (url->sentinel_count == MAX_SENTINELS)
+            return fail(error, "a Redis address names at most 16 sentinels");
+        if (!cut_at(&rest, ',', &one)) {
+            one = rest;
+            is_last = true;
+        }
+        struct redis_place *place = &url->sentinels[url->sentinel_count++];
+        *place = (struct redis_place){.port = 26379};
+        if (!read_place(place, one, error))
+            return false;
+    }
+    return true;
+}
+
+static bool read_master(struct redis_url *url, struct slice rest, struct buf *error)
+{
+    struct slice name;
+
+    if (!cut_at(&rest, '/', &name)) {
+        name = rest;
+        rest = slice_make(NULL, 0);
+    }
+    if (name.len == 0 || !decode(name, &url->master) || url->master[0] == '\0')
+        return fail(error, "behind the sentinels stands the name they watch the master "
+                           "under: redis+sentinel://host:26379/mymaster");
+    return read_db(url, rest, error);
+}
+
+static bool cut_word(struct slice *s, const char *word)
+{
+    size_t len = strlen(word);
+
+    if (s->len < len || memcmp(s->ptr, word, len) != 0)
+        return false;
+    *s = slice_make(s->ptr + len, s->len - len);
+    return true;
+}
+
+static bool read_query(struct redis_url *url, struct slice rest, struct buf *error)
+{
+    struct slice pair;
+
+    while (rest.len > 0) {
+        char **out;
+        if (!cut_at(&rest, '&', &pair)) {
+            pair = rest;
+            rest = slice_make(NULL, 0);
+        }
+        if (cut_word(&pair, "sentinel_username="))
+            out = &url->sentinel_user;
+        else if (cut_word(&pair, "sentinel_password="))
+            out = &url->sentinel_password;
+        else
+            return fail(error, "of sentinels only ?sentinel_username= and "
+                               "sentinel_password= are known");
+        if (*out != NULL || !decode(pair, out))
+            return fail(error, "a sentinel's name or password is given twice or badly "
+                               "percent-encoded");
+    }
+    return true;
+}
+
+static bool read_sentinel(struct redis_url *url, struct slice rest, struct buf *error)
+{
+    struct slice before;
+    struct slice authority;
+
+    /* The credentials first: a '?' or '/' in a password would end the rest too early. */
+    if (!read_login(url, &rest, error))
+        return false;
+    if (cut_at(&rest, '?', &before)) {
+        if (!read_query(url, rest, error))
+            return false;
+        rest = before;
+    }
+    if (!cut_at(&rest, '/', &authority)) {
+        authority = rest;
+        rest = slice_make(NULL, 0);
+    }
+    return read_sentinels(url, authority, error) && read_master(url, rest, error);
+}
+
+/* ---- sockets ---- */
 
 static bool read_unix(struct redis_url *url, struct slice rest, struct buf *error)
 {
@@ -148,7 +250,7 @@ static bool read_unix(struct redis_url *url, struct slice rest, struct buf *erro
             "behind a Redis socket only ?db=N is known (password: use redis://)");
     if (query.len > 0 && !read_db(url, slice_make(query.ptr + 3, query.len - 3), error))
         return false;
-    url->path = mem_text(path);
+    url->place.path = mem_text(path);
     return true;
 }
 
@@ -156,27 +258,20 @@ static void name_target(struct redis_url *url)
 {
     struct buf target;
 
-    buf_init(&target, URL_MAX_BYTES);
-    if (url->path != NULL)
-        buf_puts(&target, url->path);
-    else if (strchr(url->host, ':') != NULL)
-        buf_printf(&target, "[%s]:%u", url->host, url->port);
+    buf_init(&target, 2 * URL_MAX_BYTES);
+    if (url->sentinels == NULL)
+        redis_place_name(&url->place, &target);
     else
-        buf_printf(&target, "%s:%u", url->host, url->port);
+        buf_printf(&target, "%s@", url->master);
+    for (size_t i = 0; i < url->sentinel_count; i++) {
+        if (i > 0)
+            buf_putc(&target, ',');
+        redis_place_name(&url->sentinels[i], &target);
+    }
     if (url->db != 0)
         buf_printf(&target, "/%u", url->db);
     url->target = mem_text(buf_view(&target));
     buf_release(&target);
-}
-
-static bool has_scheme(struct slice *rest, const char *scheme)
-{
-    size_t len = strlen(scheme);
-
-    if (rest->len < len || memcmp(rest->ptr, scheme, len) != 0)
-        return false;
-    *rest = slice_make(rest->ptr + len, rest->len - len);
-    return true;
 }
 
 static bool read_any(struct redis_url *url, struct slice rest, struct buf *error)
@@ -186,14 +281,17 @@ static bool read_any(struct redis_url *url, struct slice rest, struct buf *error
     for (size_t i = 0; i < rest.len; i++)
         if ((unsigned char)rest.ptr[i] <= ' ')
             return fail(error, "a Redis address has no blanks or control characters");
-    if (has_scheme(&rest, "redis://"))
+    if (cut_word(&rest, "redis://"))
         return read_tcp(url, rest, error);
-    if (has_scheme(&rest, "unix://"))
+    if (cut_word(&rest, "unix://"))
         return read_unix(url, rest, error);
-    if (has_scheme(&rest, "rediss://"))
+    if (cut_word(&rest, "redis+sentinel://"))
+        return read_sentinel(url, rest, error);
+    if (cut_word(&rest, "rediss://"))
         return fail(error, "rediss:// (TLS) is not built in: run stunnel beside this "
                            "process and give its local address as redis://");
-    return fail(error, "a Redis address begins with redis:// or unix://");
+    return fail(error, "a Redis address begins with redis://, unix:// or "
+                       "redis+sentinel://");
 }
 
 bool redis_url_parse(const char *text, struct redis_url *url, struct buf *error)
@@ -207,15 +305,81 @@ bool redis_url_parse(const char *text, struct redis_url *url, struct buf *error)
     return true;
 }
 
+bool redis_url_is_one(const char *text)
+{
+    static const char *const schemes[] = {"redis://", "unix://", "redis+sentinel://"};
+    struct slice rest;
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        rest = slice_of(text);
+        if (cut_word(&rest, schemes[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Not left readable in freed memory. */
+static void free_secret(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
 void redis_url_release(struct redis_url *url)
 {
-    free(url->host);
-    free(url->path);
+    redis_place_release(&url->place);
+    for (size_t i = 0; i < url->sentinel_count; i++)
+        redis_place_release(&url->sentinels[i]);
+    free(url->sentinels);
+    free(url->master);
     free(url->user);
-    /* Not left readable in freed memory. */
-    if (url->password != NULL)
-        explicit_bzero(url->password, strlen(url->password));
-    free(url->password);
+    free_secret(url->password);
+    free(url->sentinel_user);
+    free_secret(url->sentinel_password);
     free(url->target);
     *url = (struct redis_url){.db = 0};
+}
+
+/* ---- places ---- */
+
+void redis_place_name(const struct redis_place *place, struct buf *out)
+{
+    if (place->path != NULL)
+        buf_puts(out, place->path);
+    else if (strchr(place->host, ':') != NULL)
+        buf_printf(out, "[%s]:%u", place->host, place->port);
+    else
+        buf_printf(out, "%s:%u", place->host, place->port);
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    return strcmp(a, b) == 0;
+}
+
+bool redis_place_equal(const struct redis_place *a, const struct redis_place *b)
+{
+    return a->port == b->port && text_equal(a->host, b->host) &&
+           text_equal(a->path, b->path);
+}
+
+struct redis_place redis_place_copy(const struct redis_place *place)
+{
+    struct redis_place copy = {.port = place->port};
+
+    if (place->host != NULL)
+        copy.host = mem_text(slice_of(place->host));
+    if (place->path != NULL)
+        copy.path = mem_text(slice_of(place->path));
+    return copy;
+}
+
+void redis_place_release(struct redis_place *place)
+{
+    free(place->host);
+    free(place->path);
+    *place = (struct redis_place){.port = 0};
 }

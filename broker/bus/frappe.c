@@ -325,6 +325,8 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
         frappe->skipped[i] = counters_add(
             counters, COUNTER_TOTAL, "frappe_skipped_total", skip_labels[i],
             "Messages on Frappe's channel that were passed over");
+    /* What a site publishes on the master, its replicas tell as well. */
+    options.takes_replicas = true;
     frappe->link = link_new(loop, channel->url, &options, error);
     if (frappe->link == NULL) {
         free(frappe);

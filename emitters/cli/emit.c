@@ -35,7 +35,9 @@
 
 static const struct config_row rows[] = {
     TEXT_ROW("url", url, "redis://127.0.0.1:6379",
-             "A Redis (redis://, unix://) or a broker (http://, https://).", FAR),
+             "A Redis (redis://, redis+sentinel://, unix://) or a broker (http://, "
+             "https://).",
+             FAR),
     TEXT_ROW("redis", redis, "", "The same, for a Redis; wins over --url.", FAR),
     TEXT_ROW("http", http, "", "The same, for a broker; wins over --url.", FAR),
     TEXT_ROW("site", site, "", "The site (tenant) of the task.", FAR),

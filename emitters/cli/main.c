@@ -59,12 +59,13 @@ void tool_shown_url(const char *url, struct buf *out)
 {
     const char *authority = strstr(url, "://");
     const char *at = strrchr(url, '@');
-    if (authority == NULL || at == NULL) {
-        buf_puts(out, url);
-        return;
+    const char *rest = url;
+    if (authority != NULL && at != NULL) {
+        buf_append(out, url, (size_t)(authority - url) + 3);
+        rest = at + 1;
     }
-    buf_append(out, url, (size_t)(authority - url) + 3);
-    buf_puts(out, at + 1);
+    /* Behind sentinels a query may hold their password. */
+    buf_append(out, rest, strcspn(rest, "?"));
 }
 
 static const struct tool *find_tool(const char *name)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "emitters/lib/kept.h"
 #include "emitters/lib/shell.h"
+#include "redis/url.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -114,8 +115,9 @@ static const char *judge(const char *url, const struct thinkwire_options *option
         return "a control character in an option";
     if (begins_with(url, "http://") || begins_with(url, "https://"))
         return strchr(url, '@') != NULL ? "no credentials in an http URL" : NULL;
-    if (!begins_with(url, "redis://") && !begins_with(url, "unix://"))
-        return "a URL begins with redis://, unix://, http:// or https://";
+    if (!redis_url_is_one(url))
+        return "a URL begins with redis://, redis+sentinel://, unix://, http:// or "
+               "https://";
     return NULL;
 }
 

@@ -78,8 +78,9 @@ struct thinkwire_options {
     }
 
 /*
- * `url`: redis://[[user]:password@]host[:port][/db], unix:///path/of/redis.sock, or
- * http://host[:port] (https too) of a broker. Answers at once: a far end that is away is
+ * `url`: redis://[[user]:password@]host[:port][/db], unix:///path/of/redis.sock,
+ * redis+sentinel://[[user]:password@]host[:port][,host[:port]...]/master[/db] (followed
+ * through failovers), or http://host[:port] (https too) of a broker. Answers at once: a far end that is away is
  * waited for in the background. NULL when the URL or an option is malformed, with a message
  * in `error` (which may be NULL); it never repeats a password.
  */

@@ -33,6 +33,7 @@ check  python3-aiohttp
 check  nodejs                    node
 check  npm                       npm
 check  chromium                  chromium
+check  redis-sentinel            redis-sentinel
 check  nginx-light               nginx
 check  libnginx-mod-nchan
 '

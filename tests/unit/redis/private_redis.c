@@ -28,6 +28,39 @@ static unsigned free_port(void)
     return ntohs(address.sin_port);
 }
 
+static void become_server(const struct private_redis *redis, char *port)
+{
+    char replica_of[32];
+
+    (void)snprintf(replica_of, sizeof(replica_of), "127.0.0.1 %u", redis->replica_of);
+    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1",
+           "--unixsocket", redis->socket_path, "--save", "", "--appendonly", "no",
+           "--dir", redis->dir, "--maxmemory-policy", "noeviction",
+           "--repl-diskless-sync-delay", "0",
+           redis->replica_of != 0    ? "--replicaof"
+           : redis->password != NULL ? "--requirepass"
+                                     : NULL,
+           redis->replica_of != 0 ? replica_of : redis->password, (char *)NULL);
+}
+
+/* A sentinel writes down in its file what it learns. */
+static void become_sentinel(const struct private_redis *redis, char *port)
+{
+    FILE *conf = fopen(redis->socket_path, "w");
+
+    if (conf == NULL)
+        _exit(127);
+    (void)fprintf(conf,
+                  "sentinel monitor main 127.0.0.1 %u 1\n"
+                  "sentinel down-after-milliseconds main 300\n"
+                  "sentinel failover-timeout main 2000\n",
+                  redis->sentinel_of);
+    if (fclose(conf) != 0)
+        _exit(127);
+    execlp("redis-sentinel", "redis-sentinel", redis->socket_path, "--port", port,
+           "--bind", "127.0.0.1", "--dir", redis->dir, (char *)NULL);
+}
+
 static void become_redis(const struct private_redis *redis, int output)
 {
     char port[16];
@@ -36,11 +69,10 @@ static void become_redis(const struct private_redis *redis, int output)
     (void)dup2(output, STDOUT_FILENO);
     (void)dup2(output, STDERR_FILENO);
     (void)snprintf(port, sizeof(port), "%u", redis->port);
-    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1",
-           "--unixsocket", redis->socket_path, "--save", "", "--appendonly", "no",
-           "--dir", redis->dir, "--maxmemory-policy", "noeviction",
-           redis->password == NULL ? NULL : "--requirepass", redis->password,
-           (char *)NULL);
+    if (redis->sentinel_of != 0)
+        become_sentinel(redis, port);
+    else
+        become_server(redis, port);
     _exit(127);
 }
 
@@ -57,7 +89,8 @@ static void await_ready(struct private_redis *redis)
         len += (size_t)got;
         text[len] = '\0';
         /* With a unix socket the last line names it, after the TCP port. */
-        if (strstr(text, "connections at") != NULL)
+        if (strstr(text, redis->sentinel_of != 0 ? "+monitor master"
+                                                 : "connections at") != NULL)
             return;
     }
 }

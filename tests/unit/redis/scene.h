@@ -22,7 +22,10 @@ struct private_redis {
     char dir[64];
     char url[64];
     char socket_path[96];
-    const char *password; /* set before the start, or NULL */
+    /* Set before the start: */
+    const char *password; /* or NULL */
+    unsigned replica_of;  /* port of a master on this machine, or 0 */
+    unsigned sentinel_of; /* the same; then this is a sentinel that calls it "main" */
 };
 void private_redis_start(struct private_redis *redis);
 /* SIGKILL: nothing is saved, connections break. The port is kept for the next start. */

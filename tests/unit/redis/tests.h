@@ -8,6 +8,7 @@
 /* Each answers how many of its tests failed. */
 int test_url(void);
 int test_link(void);
+int test_sentinel(void);
 int test_subscribe(void);
 int test_publish(void);
 int test_runs(void);
