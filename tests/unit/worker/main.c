@@ -1,0 +1,13 @@
+/* main.c - the tests of the worker's pure parts. */
+/* SPDX-License-Identifier: MIT */
+#include "tests.h"
+
+int main(void)
+{
+    int failures = test_failure();
+
+    failures += test_think();
+    failures += test_stream();
+    failures += test_stream_ends();
+    return failures;
+}

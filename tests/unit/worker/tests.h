@@ -1,0 +1,19 @@
+/* tests.h - the parts of the worker's test program. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_TESTS_WORKER_H
+#define THINKWIRE_TESTS_WORKER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Each answers how many of its tests failed. */
+int test_failure(void);
+int test_stream(void);
+int test_stream_ends(void);
+int test_think(void);
+
+#endif
