@@ -25,12 +25,45 @@ static void charge(struct hub *hub, struct topic *topic, size_t bytes)
     hub->bytes_gauge->value = hub->total_bytes;
 }
 
+/* What lives in Redis can be loaded again; what a memory bus or Frappe's channel brought
+ * cannot. */
+static bool is_cache(const struct hub *hub, const struct topic *topic)
+{
+    return hub->feed != NULL && topic->kind == TOPIC_TASK && !topic->run.is_local;
+}
+
+static bool is_idle(const struct hub *hub, const struct topic *topic)
+{
+    return topic->reader_count == 0 &&
+           (run_state_is_final(topic->run.state) || is_cache(hub, topic) ||
+            topic->kind == TOPIC_ROOM);
+}
+
+static bool has_wide_window(const struct topic *topic)
+{
+    return topic->next_pos - topic->base_pos > 1;
+}
+
+/* Whatever makes a topic idle, or its window wide, touches it: so both lists are in the order
+ * of by_age and making room never walks past a topic that has nothing to give. A window that
+ * was trimmed since is found narrow at most once. */
 void hub_touch(struct hub *hub, struct topic *topic)
 {
     charge(hub, topic, topic_bytes(topic));
     topic->touched_ms = loop_now_ms(hub->loop);
     list_remove(&topic->by_age);
     list_push_back(&hub->by_age, &topic->by_age);
+    list_remove(&topic->idle);
+    if (is_idle(hub, topic))
+        list_push_back(&hub->idle, &topic->idle);
+    list_remove(&topic->wide);
+    if (has_wide_window(topic))
+        list_push_back(&hub->wide, &topic->wide);
+}
+
+void hub_keep(struct topic *topic)
+{
+    list_remove(&topic->idle);
 }
 
 /* ---- visiting ---- */
@@ -106,19 +139,14 @@ static void drop_topic(struct hub *hub, struct topic *topic)
     list_remove(&topic->dirty);
     list_remove(&topic->visited);
     list_remove(&topic->by_age);
+    list_remove(&topic->idle);
+    list_remove(&topic->wide);
     charge(hub, topic, 0);
     topic_free(topic);
     hub->topics_gauge->value = map_size(hub->topics);
 }
 
 /* ---- bounds ---- */
-
-/* What lives in Redis can be loaded again; what a memory bus or Frappe's channel brought
- * cannot. */
-static bool is_cache(const struct hub *hub, const struct topic *topic)
-{
-    return hub->feed != NULL && topic->kind == TOPIC_TASK && !topic->run.is_local;
-}
 
 static uint64_t lifetime_ms(const struct hub *hub, const struct topic *topic)
 {
@@ -168,21 +196,22 @@ static void sweep_fire(struct timer *timer)
     }
 }
 
+static bool has_room(const struct hub *hub, size_t need)
+{
+    return hub->total_bytes + need <= hub->limits.retain_total_bytes;
+}
+
 bool hub_make_idle_room(struct hub *hub, const struct topic *keep, size_t need)
 {
-    if (hub->total_bytes + need <= hub->limits.retain_total_bytes)
-        return true;
-    LIST_FOR_EACH(node, next, &hub->by_age)
+    LIST_FOR_EACH(node, next, &hub->idle)
     {
-        struct topic *topic = LIST_ENTRY(node, struct topic, by_age);
-        bool is_idle = run_state_is_final(topic->run.state) || is_cache(hub, topic) ||
-                       topic->kind == TOPIC_ROOM;
-        if (topic != keep && topic->reader_count == 0 && is_idle)
-            drop_topic(hub, topic);
-        if (hub->total_bytes + need <= hub->limits.retain_total_bytes)
+        struct topic *topic = LIST_ENTRY(node, struct topic, idle);
+        if (has_room(hub, need))
             return true;
+        if (topic != keep)
+            drop_topic(hub, topic);
     }
-    return false;
+    return has_room(hub, need);
 }
 
 /* First whole topics that nobody reads and that are finished or can be loaded again, oldest
@@ -191,15 +220,15 @@ bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need)
 {
     if (hub_make_idle_room(hub, keep, need))
         return true;
-    LIST_FOR_EACH(node, next, &hub->by_age)
-    {
-        struct topic *topic = LIST_ENTRY(node, struct topic, by_age);
-        while (topic->next_pos - topic->base_pos > 1) {
+    while (!list_is_empty(&hub->wide)) {
+        struct topic *topic = LIST_ENTRY(hub->wide.next, struct topic, wide);
+        list_remove(&topic->wide);
+        while (has_wide_window(topic)) {
             topic_drop_oldest(topic);
             counter_add(hub->evicted, 1);
         }
         charge(hub, topic, topic_bytes(topic));
-        if (hub->total_bytes + need <= hub->limits.retain_total_bytes)
+        if (has_room(hub, need))
             return true;
     }
     counter_add(hub->refused_memory, 1);
@@ -286,6 +315,8 @@ struct hub *hub_new(struct loop *loop, const struct hub_limits *limits,
     list_init(&hub->dirty);
     list_init(&hub->visited);
     list_init(&hub->by_age);
+    list_init(&hub->idle);
+    list_init(&hub->wide);
     turn_task_init(&hub->visit, visit_run);
     timer_init(&hub->sweep, loop, sweep_fire);
     timer_start(&hub->sweep, SWEEP_MS, SWEEP_MS);

@@ -26,6 +26,8 @@ struct topic {
     struct list dirty;   /* in hub->dirty while readers wait to be visited */
     struct list visited; /* in hub->visited: to be cut to size at the end of the turn */
     struct list by_age;  /* in hub->by_age: least recently touched first */
+    struct list idle;    /* in hub->idle: nobody reads it and nobody will miss it */
+    struct list wide;    /* in hub->wide: its window has something to give up */
     uint64_t touched_ms;
     struct run run;
     uint64_t live_pos;   /* see topic_live() */
@@ -50,6 +52,8 @@ struct hub {
     struct list dirty;
     struct list visited;
     struct list by_age;
+    struct list idle; /* what may go when memory is short, in the order of by_age... */
+    struct list wide; /* ...and then, whose windows: nothing else is looked at */
     struct turn_task visit;
     struct timer sweep;
     const struct hub_feed *feed;
@@ -105,6 +109,8 @@ bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need);
 /* The same, but only whole topics that nobody needs are dropped. */
 bool hub_make_idle_room(struct hub *hub, const struct topic *keep, size_t need);
 void hub_watch(struct hub *hub, struct topic *topic);
+/* Somebody reads the topic: it is not idle. */
+void hub_keep(struct topic *topic);
 
 /* burst.c */
 void burst_forget(struct hub *hub, const struct topic *topic);

@@ -300,6 +300,8 @@ struct topic *topic_new(struct hub *hub, enum topic_kind kind, struct slice key,
     list_init(&topic->readers);
     list_init(&topic->dirty);
     list_init(&topic->by_age);
+    list_init(&topic->idle);
+    list_init(&topic->wide);
     list_init(&topic->visited);
     accumulated_init(&topic->run.reasoning, topic);
     accumulated_init(&topic->run.text, topic);
@@ -333,6 +335,7 @@ void reader_attach(struct reader *reader, struct topic *topic, uint64_t pos)
     reader->pos = pos;
     list_push_back(&topic->readers, &reader->node);
     topic->reader_count++;
+    hub_keep(topic);
     hub_watch(topic->hub, topic);
     hub_mark(topic->hub, topic);
 }

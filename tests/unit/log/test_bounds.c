@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static char *long_text(size_t len)
 {
@@ -174,6 +176,75 @@ static void bytes_are_counted_and_given_back(void **state)
     bench_free(b);
 }
 
+static void a_topic_that_is_read_is_not_given_up_until_its_reader_leaves(void **state)
+{
+    struct hub_limits limits = small_total();
+    struct bench *b = bench_new(&limits, false);
+    struct fake_reader reader;
+
+    (void)state;
+    fill(task(b, "a"));
+    say(task(b, "a"), EPOCH, 41, EVENT_COMPLETION, "");
+    join(b, &reader, task(b, "a"), topic_next(task(b, "a")));
+    fill(task(b, "b"));
+    fill(task(b, "c"));
+    assert_non_null(hub_find(b->hub, TOPIC_TASK, slice_of("site"), slice_of("a")));
+    reader_detach(&reader.reader);
+    fill(task(b, "d"));
+    assert_null(hub_find(b->hub, TOPIC_TASK, slice_of("site"), slice_of("a")));
+    bench_free(b);
+}
+
+static struct bench *crowd(unsigned topics, size_t total_bytes)
+{
+    struct hub_limits limits = roomy();
+    struct bench *b;
+    char name[16];
+
+    limits.max_topics = topics + 2;
+    limits.retain_events = 1 << 20;
+    limits.retain_bytes = total_bytes;
+    limits.retain_total_bytes = total_bytes;
+    b = bench_new(&limits, false);
+    for (unsigned i = 0; i < topics; i++) {
+        snprintf(name, sizeof(name), "t%u", i);
+        assert_true(say_text(task(b, name), EPOCH, 1, "x"));
+    }
+    return b;
+}
+
+/* Processor time of so many events at the total bound, beside so many topics that cannot
+ * go: each is being run. */
+static clock_t time_at_the_bound(unsigned topics)
+{
+    struct bench *b = crowd(topics, (size_t)1 << 30);
+    size_t taken = counted(b, "thinkwire_log_bytes ");
+    clock_t began;
+
+    bench_free(b);
+    b = crowd(topics, taken + 500000);
+    began = clock();
+    for (uint64_t seq = 1; seq <= 20000; seq++) {
+        assert_true(say(task(b, "busy"), EPOCH, seq, EVENT_STATUS, "about so much"));
+        assert_true(say(task(b, "also"), EPOCH, seq, EVENT_STATUS, "about so much"));
+    }
+    began = clock() - began;
+    assert_true(counted(b, "thinkwire_log_evicted_total ") > 30000);
+    bench_free(b);
+    return began;
+}
+
+static void making_room_does_not_look_at_what_cannot_go(void **state)
+{
+    clock_t few = time_at_the_bound(20);
+    clock_t many = time_at_the_bound(20000);
+
+    (void)state;
+    /* Walking past them would be a thousand times as much. */
+    assert_in_range((unsigned long)many, 0,
+                    20UL * (unsigned long)few + CLOCKS_PER_SEC / 10);
+}
+
 int test_bounds(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +256,8 @@ int test_bounds(void)
         cmocka_unit_test(then_windows_are_given_up_but_not_the_text),
         cmocka_unit_test(what_cannot_fit_is_refused_and_counted),
         cmocka_unit_test(bytes_are_counted_and_given_back),
+        cmocka_unit_test(a_topic_that_is_read_is_not_given_up_until_its_reader_leaves),
+        cmocka_unit_test(making_room_does_not_look_at_what_cannot_go),
     };
     return cmocka_run_group_tests_name("log: bounds", tests, NULL, NULL);
 }
