@@ -6,6 +6,8 @@ int main(void)
 {
     int failures = test_failure();
 
+    failures += test_judge();
+    failures += test_judge_property();
     failures += test_think();
     failures += test_stream();
     failures += test_stream_ends();

@@ -12,6 +12,8 @@
 
 /* Each answers how many of its tests failed. */
 int test_failure(void);
+int test_judge(void);
+int test_judge_property(void);
 int test_stream(void);
 int test_stream_ends(void);
 int test_think(void);
