@@ -15,9 +15,7 @@
 
 /* Python clients refuse polling answers with more packets. */
 #define MAX_POLL_PACKETS 16
-#define MAX_NAMESPACES   64
 #define LOAD_TIMEOUT_MS  5000
-#define WS_MESSAGE_BYTES 65536
 
 struct broker {
     const struct settings *settings;
@@ -130,10 +128,14 @@ static void make_sessions(struct broker *broker)
         .wait_unknown_ms = set->wait_unknown_ms,
         .poll_wait_ms = set->poll_wait_ms,
         .retry_ms = set->retry_ms,
+        .retry_jitter = (unsigned)set->retry_jitter,
+        .silence_ms = set->silence_ms,
         .max_subscriptions = set->max_subscriptions,
         .opaque_lag_bytes = set->opaque_lag_bytes,
         .snapshot_total_bytes = set->snapshot_total_bytes,
-        .ws_message_bytes = WS_MESSAGE_BYTES,
+        .snapshot_hold_ms = set->snapshot_hold_ms,
+        .answer_bytes = set->control_bytes,
+        .ws_message_bytes = set->message_bytes,
         .default_site = set->default_site,
         .sites = &set->sites,
         .auth = identity_desk_auth(broker->desk),
@@ -164,7 +166,7 @@ static void make_engine(struct broker *broker)
         .max_sessions = set->max_connections,
         .allow_eio3 = set->eio3,
         .missing_eio_is_3 = set->eio_default_3,
-        .max_namespaces = MAX_NAMESPACES,
+        .max_namespaces = (unsigned)set->max_namespaces,
         .max_poll_packets = MAX_POLL_PACKETS,
     };
 

@@ -45,6 +45,8 @@ struct settings {
 
     uint64_t heartbeat_ms;
     uint64_t retry_ms;
+    uint64_t retry_jitter;
+    uint64_t silence_ms;
     uint64_t wait_unknown_ms;
     uint64_t poll_wait_ms;
 
@@ -67,7 +69,10 @@ struct settings {
     uint64_t publish_events;
     uint64_t opaque_lag_bytes;
     uint64_t snapshot_total_bytes;
+    uint64_t snapshot_hold_ms;
     uint64_t control_bytes;
+    uint64_t message_bytes;
+    uint64_t max_namespaces;
     uint64_t socket_unsent_bytes;
     uint64_t header_timeout_ms;
     uint64_t body_timeout_ms;

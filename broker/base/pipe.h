@@ -42,9 +42,17 @@ struct pipe_owner {
     void (*on_retire)(struct pipe *pipe);
 };
 
+/* How the peer takes what it is sent. */
+struct pipe_progress {
+    uint64_t acked;   /* bytes that reached its kernel, since ever */
+    uint64_t unacked; /* bytes sent and not there yet */
+    uint32_t heard;   /* counts what came in: messages, pongs */
+};
+
 struct pipe_ops {
     bool (*send)(struct pipe *pipe, struct bytes *bytes);
     void (*close)(struct pipe *pipe, unsigned code, const char *reason);
+    struct pipe_progress (*progress)(const struct pipe *pipe);
 };
 
 struct pipe {
@@ -67,6 +75,12 @@ static inline bool pipe_send(struct pipe *pipe, struct bytes *bytes)
 static inline bool pipe_is_ready(const struct pipe *pipe)
 {
     return !pipe->is_full && !pipe->is_closing;
+}
+
+/* Costs a system call: for a heartbeat, not for each send. */
+static inline struct pipe_progress pipe_progress(const struct pipe *pipe)
+{
+    return pipe->ops->progress(pipe);
 }
 
 /* Ends the stream after what was sent has left: for a WebSocket a close frame with `code`

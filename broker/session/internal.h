@@ -78,6 +78,14 @@ struct snapshot {
 struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
                                struct format format);
 void snapshot_release(struct session_set *set, struct snapshot *snapshot);
+/* The session is being sent it, until snapshot_let_go(). */
+void snapshot_hold(struct session *session, struct snapshot *snapshot);
+/* Harmless when it holds none. */
+void snapshot_let_go(struct session *session);
+/* While somebody waits for snapshot bytes, readers that have held theirs longer than
+ * snapshot_hold_ms are cut, longest first and no more than it takes: what they were being sent
+ * cannot be taken back from the middle of a frame. They come again and queue up. */
+void snapshot_claim(struct session_set *set, uint64_t now_ms);
 void snapshot_retire_all(struct session_set *set);
 
 /* ---- sessions (session.c) ---- */
@@ -107,6 +115,8 @@ struct subscription {
     bool is_waiting_unknown;
     bool is_held; /* nothing of it is told until the backend has allowed it again */
     bool is_waiting_history; /* the topic is fetching what it wants */
+    bool knows_absent;       /* it was told before that nobody knows the task */
+    uint16_t slot;           /* which of a stream's tasks it is */
     bool is_twin; /* follows in silence what was sent to the user's own room */
     struct subscription *twin; /* of a task that nobody knew at the join, or NULL */
     char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
@@ -158,6 +168,8 @@ struct session {
     struct list subs;
     unsigned sub_count;
     struct snapshot *held; /* being sent; let go when the sink drains */
+    struct list holding;   /* in set->holders while it is */
+    uint64_t held_ms;      /* since when */
     struct list starved;   /* in set->starved: waits for snapshot bytes */
     struct list errands;
     uint64_t last_order; /* arrival number of the last entry sent from several topics */
@@ -177,6 +189,7 @@ struct session_set {
     struct list waiting; /* subscriptions by deadline */
     struct timer wait_timer;
     struct list starved;
+    struct list holders; /* sessions with a snapshot on its way, the longest first */
     struct snapshot *snapshots[KEPT_SNAPSHOTS]; /* current ones, or NULL */
     size_t next_snapshot;
     size_t snapshot_bytes;
@@ -195,6 +208,11 @@ struct session_set {
     struct counter *snapshots_sent;
     struct counter *cut_opaque;
     struct counter *starved_total;
+    struct counter *cut_holders;
+    struct counter *silent_ws;
+    struct counter *silent_sse;
+    struct counter *refused_subs;
+    struct counter *unread_answers;
     struct counter *bad_requests;
     struct counter *recovered;
     struct counter *unrecovered;
@@ -242,6 +260,11 @@ void subscription_timeouts(struct timer *timer);
 bool session_is_finished(const struct session *session);
 
 /* ---- joining (join.c) ---- */
+
+/* What a stream tells as its id while the reader has no place, and with the error that nobody
+ * knows its task. */
+#define PLACE_NONE   "-"
+#define PLACE_ABSENT "!"
 
 /* One step of a subscription that is not live: true when it did something. */
 bool join_step(struct subscription *sub, const struct sio_window *window);

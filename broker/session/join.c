@@ -293,15 +293,12 @@ static bool send_snapshot(struct subscription *sub, const struct sio_window *win
     sub->text_epoch = topic_run(topic)->text_epoch;
     sub->reader.pos = after_snapshot(topic);
     set_live(sub);
-    session->held = snapshot;
+    snapshot_hold(session, snapshot);
     counter_add(session->set->snapshots_sent, 1);
     if (session->ops->after_snapshot != NULL)
         session->ops->after_snapshot(sub);
-    if (session->ops->send(session, snapshot->bytes, snapshot->pieces) &&
-        session->held != NULL) {
-        snapshot_release(session->set, session->held);
-        session->held = NULL;
-    }
+    if (session->ops->send(session, snapshot->bytes, snapshot->pieces))
+        snapshot_let_go(session);
     return true;
 }
 
@@ -354,9 +351,10 @@ bool join_parse(struct subscription *sub, struct slice since, struct slice from,
 {
     *field = "since";
     sub->has_since = since.len > 0;
-    /* "-" is what a stream tells as its id while the reader has no place: it stands after
-     * no event, so the reader is told to begin anew. */
-    if (sub->has_since && !slice_is(since, "-") && !event_id_parse(since, &sub->since))
+    sub->knows_absent = slice_is(since, PLACE_ABSENT);
+    /* Neither stands after an event, so the reader is told to begin anew. */
+    if (sub->has_since && !slice_is(since, PLACE_NONE) && !sub->knows_absent &&
+        !event_id_parse(since, &sub->since))
         return false;
     *field = "from";
     if (from.len == 0 || slice_is(from, "snapshot"))

@@ -10,10 +10,7 @@
 
 void session_drained(struct session *session)
 {
-    if (session->held != NULL) {
-        snapshot_release(session->set, session->held);
-        session->held = NULL;
-    }
+    snapshot_let_go(session);
     session_pump(session);
 }
 

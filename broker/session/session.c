@@ -57,6 +57,7 @@ static void heartbeat_fire(struct timer *timer)
 
     stream_heartbeat(set, now);
     socket_heartbeat(set, now);
+    snapshot_claim(set, now);
     sio_forget_saved(set, now);
 }
 
@@ -71,6 +72,7 @@ void session_init(struct session *session, struct session_set *set,
     list_init(&session->ready);
     list_init(&session->subs);
     list_init(&session->starved);
+    list_init(&session->holding);
     list_init(&session->errands);
     set->sessions[dialect]->value++;
 }
@@ -86,13 +88,30 @@ void session_bury(struct session *session)
         LIST_ENTRY(errand_node, struct errand, node)->session = NULL;
     }
     list_remove(&session->starved);
-    if (session->held != NULL)
-        snapshot_release(session->set, session->held);
-    session->held = NULL;
+    snapshot_let_go(session);
     session->set->sessions[session->dialect]->value--;
     list_remove(&session->ready);
     list_push_back(&session->set->graves, &session->ready);
     turn_defer(session->set->loop, &session->set->flush);
+}
+
+static void register_bounds(struct session_set *set, struct counters *counters)
+{
+    static const char silent[] = "Readers closed because they gave no sign of life";
+
+    set->cut_holders = counters_add(
+        counters, COUNTER_TOTAL, "snapshot_holders_closed_total", NULL,
+        "Readers closed because others waited for the memory of their snapshot");
+    set->silent_ws = counters_add(counters, COUNTER_TOTAL,
+                                  "silent_readers_closed_total", "kind=\"ws\"", silent);
+    set->silent_sse = counters_add(
+        counters, COUNTER_TOTAL, "silent_readers_closed_total", "kind=\"sse\"", silent);
+    set->refused_subs =
+        counters_add(counters, COUNTER_TOTAL, "subscriptions_refused_total", NULL,
+                     "Subscriptions past the bound of one connection");
+    set->unread_answers = counters_add(
+        counters, COUNTER_TOTAL, "unread_answers_closed_total", NULL,
+        "WebSocket readers closed because they did not read what they had asked");
 }
 
 static void register_counters(struct session_set *set, struct counters *counters)
@@ -117,6 +136,7 @@ static void register_counters(struct session_set *set, struct counters *counters
                      "String-form readers closed because they were too slow");
     set->starved_total = counters_add(counters, COUNTER_TOTAL, "snapshot_waits_total",
                                       NULL, "Snapshots that had to wait for memory");
+    register_bounds(set, counters);
     set->bad_requests = counters_add(counters, COUNTER_TOTAL, "client_errors_total",
                                      NULL, "Client messages answered with an error");
     set->recovered = counters_add(counters, COUNTER_TOTAL, "recoveries_total",
@@ -143,6 +163,7 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
     list_init(&set->ready);
     list_init(&set->waiting);
     list_init(&set->starved);
+    list_init(&set->holders);
     list_init(&set->graves);
     list_init(&set->streams);
     list_init(&set->sockets);

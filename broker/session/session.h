@@ -37,9 +37,13 @@ struct session_options {
     uint64_t wait_unknown_ms;    /* a task nobody knows yet is waited for */
     uint64_t poll_wait_ms;       /* longest hold of a long poll */
     uint64_t retry_ms;           /* told to EventSource clients */
+    unsigned retry_jitter;       /* percent: each is told up to so much more or less */
+    uint64_t silence_ms;         /* /ws and SSE: no sign of life after a heartbeat */
     size_t max_subscriptions;    /* per connection */
     size_t opaque_lag_bytes;     /* a string-form reader further behind is cut */
     size_t snapshot_total_bytes; /* encoded snapshots alive at once, all readers */
+    uint64_t snapshot_hold_ms;   /* one reader's, while others wait for the memory */
+    size_t answer_bytes;         /* answers waiting for one /ws client */
     size_t ws_message_bytes;     /* longest client message on /ws */
     const char *default_site;
     const struct config_list *sites; /* namespaces that exist; empty = any */

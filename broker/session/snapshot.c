@@ -159,3 +159,46 @@ void snapshot_release(struct session_set *set, struct snapshot *snapshot)
         session_mark(session);
     }
 }
+
+/* ---- who is being sent one ---- */
+
+void snapshot_hold(struct session *session, struct snapshot *snapshot)
+{
+    session->held = snapshot;
+    session->held_ms = loop_now_ms(session->set->loop);
+    list_push_back(&session->set->holders, &session->holding);
+}
+
+void snapshot_let_go(struct session *session)
+{
+    struct snapshot *snapshot = session->held;
+
+    if (snapshot == NULL)
+        return;
+    session->held = NULL;
+    list_remove(&session->holding);
+    snapshot_release(session->set, snapshot);
+}
+
+void snapshot_claim(struct session_set *set, uint64_t now_ms)
+{
+    size_t coming = 0;
+
+    if (list_is_empty(&set->starved))
+        return;
+    LIST_FOR_EACH(node, next, &set->holders)
+    {
+        struct session *session = LIST_ENTRY(node, struct session, holding);
+        if (set->snapshot_bytes - coming <= set->options.snapshot_total_bytes ||
+            now_ms - session->held_ms < set->options.snapshot_hold_ms)
+            return;
+        /* Others may be sent the same one: it goes with the last of them. */
+        if (session->held->users == 1)
+            coming += session->held->bytes->len;
+        if (session->is_dead)
+            continue;
+        counter_add(set->cut_holders, 1);
+        session->is_dead = true;
+        session->ops->cut(session, "slow reader");
+    }
+}

@@ -44,27 +44,51 @@ static void put_place(struct buf *out, const struct subscription *sub)
         id.epoch = 0;
     }
     event_id_format(id, text);
-    buf_puts(out, text[0] == '\0' ? "-" : text);
+    buf_puts(out, text[0] == '\0' ? PLACE_NONE : text);
+}
+
+/* The subscriptions that nobody sees are those of an own room (twins); which of the stream's
+ * tasks the others are is fixed when it opens. */
+void stream_number_slots(struct stream *stream)
+{
+    stream->slots = 0;
+    LIST_FOR_EACH(node, next, &stream->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (!sub->is_twin)
+            sub->slot = stream->slots++;
+    }
+}
+
+/* Tasks that were given up keep their part: the others' do not move. */
+static void put_absent(struct buf *out, uint16_t *slot, uint16_t until)
+{
+    for (; *slot < until; (*slot)++) {
+        buf_puts(out, *slot == 0 ? "" : ",");
+        buf_puts(out, PLACE_ABSENT);
+    }
 }
 
 static void stream_cursor(struct session *session, struct buf *out)
 {
-    const char *comma = "";
+    const struct stream *stream = of(session);
+    uint16_t slot = 0;
 
-    if (!of(session)->is_multi)
+    if (!stream->is_multi)
         return;
     LIST_FOR_EACH(node, next, &session->subs)
     {
         const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        if (sub->is_twin)
+        if (sub->is_twin || sub == stream->failing)
             continue;
-        buf_puts(out, comma);
+        put_absent(out, &slot, sub->slot);
+        buf_puts(out, slot++ == 0 ? "" : ",");
         put_place(out, subscription_speaking(sub));
-        comma = ",";
     }
+    put_absent(out, &slot, stream->slots);
 }
 
-/* Gives each subscription its part; one that is no id ("-", or of other tasks) is known to
+/* Gives each subscription its part; one that is no id (PLACE_NONE, or of other tasks) is known to
  * nobody and the task is told anew. */
 void stream_apply_cursor(struct stream *stream, struct slice cursor)
 {
@@ -85,6 +109,7 @@ void stream_apply_cursor(struct stream *stream, struct slice cursor)
             at < cursor.len ? slice_make(cursor.ptr + at, end - at) : (struct slice){0};
         at = end + 1;
         sub->has_since = true;
+        sub->knows_absent = slice_is(part, PLACE_ABSENT);
         if (!event_id_parse(part, &sub->since))
             sub->since = (struct event_id){0};
     }
@@ -110,10 +135,10 @@ static bool send_buf(struct stream *stream, struct buf *out)
 static void note(struct stream *stream, const char *name, struct slice id,
                  struct slice data)
 {
-    if (stream->pipe == NULL || stream->pipe->is_closing)
+    if (stream->pipe == NULL ? stream->x == NULL : stream->pipe->is_closing)
         return;
     sse_event(&stream->notes, slice_of(name), id, data);
-    if (pipe_is_ready(stream->pipe))
+    if (stream->pipe != NULL && pipe_is_ready(stream->pipe))
         send_buf(stream, &stream->notes);
 }
 
@@ -140,7 +165,7 @@ static void answer_poll(struct stream *stream)
     buf_puts(&body, "],\"id\":");
     if (sub != NULL)
         put_place(&cursor, sub);
-    if (cursor.len == 0 || slice_is(buf_view(&cursor), "-"))
+    if (cursor.len == 0 || slice_is(buf_view(&cursor), PLACE_NONE))
         buf_puts(&body, "null");
     else
         json_quote(&body, buf_view(&cursor));
@@ -201,19 +226,32 @@ static bool all_loaded(const struct stream *stream)
     return true;
 }
 
+/* It was told that nobody knows the task, and nobody does. */
+static bool is_still_absent(const struct subscription *sub)
+{
+    const struct topic *topic = subscription_speaking(sub)->reader.topic;
+
+    return sub->knows_absent && topic_phase(topic) == TOPIC_READY &&
+           (topic_was_erased(topic) || topic_run(topic)->state == RUN_UNKNOWN);
+}
+
+static bool has_end(const struct subscription *sub)
+{
+    const struct topic *topic = sub->reader.topic;
+
+    return sub->has_since && run_state_is_final(topic_run(topic)->state) &&
+           event_id_equal(sub->since, topic_last_id(topic));
+}
+
 static bool has_it_all(const struct stream *stream)
 {
     LIST_FOR_EACH(node, next, &stream->session.subs)
     {
-        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        const struct topic *topic = sub->reader.topic;
-        if (sub->is_twin)
-            continue;
-        if (!sub->has_since || !run_state_is_final(topic_run(topic)->state) ||
-            !event_id_equal(sub->since, topic_last_id(topic)))
+        const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (!sub->is_twin && !has_end(sub) && !is_still_absent(sub))
             return false;
     }
-    return true;
+    return !list_is_empty(&stream->session.subs);
 }
 
 static bool named_a_place(const struct stream *stream)
@@ -226,10 +264,22 @@ static bool named_a_place(const struct stream *stream)
     return false;
 }
 
+/* ---- hello ---- */
+
 /* By the letter of the standard a stream that begins has no last id, and its first event
  * without one makes the browser forget where it was: so it is told first of all. */
+static uint64_t jittered(const struct session_options *options)
+{
+    uint64_t spread = options->retry_ms * options->retry_jitter / 100;
+
+    return options->retry_ms - spread + random_below((uint32_t)(2 * spread + 1));
+}
+
+/* The configured time is told, and then, which is what counts, this reader's own: readers that
+ * were cut together do not come back together. */
 static void say_hello(struct stream *stream)
 {
+    const struct session_options *options = &stream->session.set->options;
     struct session *session = &stream->session;
     struct buf out;
 
@@ -242,7 +292,9 @@ static void say_hello(struct stream *stream)
             put_place(&out, LIST_ENTRY(session->subs.next, struct subscription, node));
         buf_putc(&out, '\n');
     }
-    sse_retry(&out, session->set->options.retry_ms);
+    if (options->retry_jitter > 0)
+        buf_printf(&out, "retry: %llu\n", (unsigned long long)options->retry_ms);
+    sse_retry(&out, jittered(options));
     send_buf(stream, &out);
     buf_release(&out);
 }
@@ -269,6 +321,7 @@ static void start(struct stream *stream)
     }
     stream->beat_ms = loop_now_ms(stream->session.set->loop) +
                       stream->session.set->options.heartbeat_ms;
+    alive_init(&stream->alive, loop_now_ms(stream->session.set->loop));
     say_hello(stream);
 }
 
@@ -384,7 +437,8 @@ static void stream_subscribed(struct subscription *sub, struct slice state)
     else if (sub->stage == STAGE_LIVE)
         put_place(&id, sub);
     note(stream, "subscribed",
-         slice_is(buf_view(&id), "-") ? slice_of("") : buf_view(&id), buf_view(&data));
+         slice_is(buf_view(&id), PLACE_NONE) ? slice_of("") : buf_view(&id),
+         buf_view(&data));
     buf_release(&id);
     buf_release(&data);
 }
@@ -416,6 +470,7 @@ static void stream_failed(struct subscription *sub, const char *code,
 {
     struct stream *stream = of(sub->session);
     struct buf data;
+    struct buf id;
 
     if (stream->is_poll) {
         stream->poll_error = code;
@@ -423,12 +478,22 @@ static void stream_failed(struct subscription *sub, const char *code,
         return;
     }
     buf_init(&data, 2048);
+    buf_init(&id, CURSOR_BYTES);
     buf_puts(&data, "{\"task_id\":");
     json_quote(&data, topic_name(sub->reader.topic));
     buf_putc(&data, ',');
     write_error(&data, code, message, NULL);
     buf_putc(&data, '}');
-    note(stream, "error", slice_of(""), buf_view(&data));
+    /* A browser that reconnects names it, and is answered 204 while it is still so: else it
+     * would come back for ever. */
+    stream->failing = sub;
+    if (stream->is_multi)
+        stream_cursor(sub->session, &id);
+    else if (topic_phase(sub->reader.topic) == TOPIC_READY)
+        buf_puts(&id, PLACE_ABSENT);
+    stream->failing = NULL;
+    note(stream, "error", buf_view(&id), buf_view(&data));
+    buf_release(&id);
     buf_release(&data);
 }
 
@@ -487,12 +552,21 @@ const struct session_ops stream_ops = {
 
 /* ---- heartbeat ---- */
 
-static void beat(struct stream *stream)
+static void beat(struct stream *stream, uint64_t now)
 {
+    struct session_set *set = stream->session.set;
     char text[64];
     struct buf out;
 
-    if (stream->pipe == NULL || !pipe_is_ready(stream->pipe))
+    if (stream->pipe == NULL || stream->pipe->is_closing)
+        return;
+    if (alive_look(&stream->alive, stream->pipe, false, now) >
+        set->options.heartbeat_ms + set->options.silence_ms) {
+        counter_add(set->silent_sse, 1);
+        finish(stream);
+        return;
+    }
+    if (!pipe_is_ready(stream->pipe))
         return;
     snprintf(text, sizeof(text), "heartbeat %llu", (unsigned long long)clock_wall_ms());
     buf_init(&out, 256);
@@ -515,7 +589,7 @@ void stream_heartbeat(struct session_set *set, uint64_t now)
             session_mark(&stream->session);
         else if (is_due) {
             stream->beat_ms = now + set->options.heartbeat_ms;
-            beat(stream);
+            beat(stream, now);
         }
     }
 }

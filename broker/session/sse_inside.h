@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_SESSION_SSE_INSIDE_H
 #define THINKWIRE_SESSION_SSE_INSIDE_H
 
+#include "session/alive.h"
 #include "session/internal.h"
 
 struct stream {
@@ -12,6 +13,9 @@ struct stream {
     struct list beat;        /* in set->streams */
     uint64_t beat_ms;        /* next heartbeat, or end of the wait while held */
     uint64_t start_by_ms;
+    struct alive alive;
+    const struct subscription *failing; /* during its last words */
+    uint16_t slots;                     /* tasks that were asked for */
     struct buf notes; /* events the socket had no room for: joins only */
     struct buf poll;  /* long poll: collected events */
     const char *poll_resync;
@@ -29,6 +33,8 @@ extern const struct session_ops stream_ops;
 #define START_WAIT_MS 2000
 /* The broker is about to end: what makes the client ask again, at another one. */
 void stream_retire(struct stream *stream);
+/* Says which of the stream's tasks each subscription is: once, when it opens. */
+void stream_number_slots(struct stream *stream);
 /* Gives each subscription its part of the cursor; one that does not fit the tasks is known
  * to nobody and each task is told anew. */
 void stream_apply_cursor(struct stream *stream, struct slice cursor);

@@ -102,6 +102,7 @@ static bool add_tasks(struct stream *stream, const struct task_key *tasks, size_
     for (size_t i = 0; i < count; i++)
         if (subscription_add_task(&stream->session, &tasks[i], user) == NULL)
             return false;
+    stream_number_slots(stream);
     return true;
 }
 

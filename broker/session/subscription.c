@@ -72,8 +72,10 @@ static struct subscription *add_again(struct session *session, struct topic *top
 
     if (old != NULL)
         subscription_remove(old);
-    if (session->sub_count >= session->set->options.max_subscriptions)
+    if (session->sub_count >= session->set->options.max_subscriptions) {
+        counter_add(session->set->refused_subs, 1);
         return NULL;
+    }
     return subscription_add(session, topic);
 }
 

@@ -3,14 +3,15 @@
 #include "codec/ws.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "session/alive.h"
 #include "session/internal.h"
 
 #include <limits.h>
 #include <stdlib.h>
 
-/* Answers that wait for a full socket. A client that asks on without reading is closed. */
-#define NOTES_LIMIT 32768
-#define SITE_LIMIT  256
+/* Of messages that came before it is known who sends them. */
+#define HELD_LIMIT 32768
+#define SITE_LIMIT 256
 
 struct ws_visit;
 
@@ -20,6 +21,7 @@ struct ws_session {
     struct buf notes;  /* framed answers the socket had no room for */
     struct list beat;  /* in set->sockets */
     uint64_t beat_ms;
+    struct alive alive;
     struct ws_visit *visit; /* site and user; owned */
     struct buf held;        /* messages that came before it was known who sends them */
 };
@@ -83,6 +85,7 @@ static void note(struct ws_session *ws, const char *name, struct slice data)
         return;
     encode_piece(&ws->notes, slice_of(ws->visit->site), format, &piece);
     if (ws->notes.failed) {
+        counter_add(ws->session.set->unread_answers, 1);
         close_pipe(ws, 1008, "too many unread answers");
         return;
     }
@@ -381,8 +384,16 @@ void socket_heartbeat(struct session_set *set, uint64_t now)
         ws->beat_ms = now + set->options.heartbeat_ms;
         list_remove(&ws->beat);
         list_push_back(&set->sockets, &ws->beat);
+        if (ws->pipe == NULL || ws->pipe->is_closing)
+            continue;
+        if (alive_look(&ws->alive, ws->pipe, true, now) >
+            set->options.heartbeat_ms + set->options.silence_ms) {
+            counter_add(set->silent_ws, 1);
+            close_pipe(ws, 1001, "no sign of life");
+            continue;
+        }
         /* A full socket has something to carry already. */
-        if (ws->pipe == NULL || !pipe_is_ready(ws->pipe))
+        if (!pipe_is_ready(ws->pipe))
             continue;
         buf_init(&ping, 64);
         ws_frame(&ping, WS_PING, slice_of(""));
@@ -433,8 +444,10 @@ static void open_ws(void *ctx, struct pipe *pipe, void *token)
     }
     ws = mem_new(sizeof(*ws));
     session_init(&ws->session, set, &ws_ops, DIALECT_WS);
-    buf_init(&ws->notes, NOTES_LIMIT);
-    buf_init(&ws->held, NOTES_LIMIT);
+    /* A client that asks on without reading the answers is closed. */
+    buf_init(&ws->notes, set->options.answer_bytes);
+    buf_init(&ws->held, HELD_LIMIT);
+    alive_init(&ws->alive, loop_now_ms(set->loop));
     ws->pipe = pipe;
     ws->visit = token;
     ws->visit->ws = ws;

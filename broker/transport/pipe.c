@@ -7,6 +7,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* No single write is longer, so that one reader does not hold up the others. */
@@ -75,6 +77,7 @@ static ssize_t write_once(struct conn *conn, struct slice left, bool *is_full)
         return *is_full ? 0 : -1;
     }
     counter_add(conn->server->count.sent_bytes, (uint64_t)sent);
+    conn->sent_bytes += (uint64_t)sent;
     *is_full = (size_t)sent < want;
     if (*is_full && is_websocket(conn))
         return finish_torn_frame(conn, left, (size_t)sent);
@@ -211,7 +214,24 @@ static void close_pipe(struct pipe *pipe, unsigned code, const char *reason)
         say_farewell(conn);
 }
 
-const struct pipe_ops conn_pipe_ops = {.send = send_frames, .close = close_pipe};
+/* What libwebsockets sends by itself is missing in the sum: a pong, the end of a torn frame. */
+static struct pipe_progress progress(const struct pipe *pipe)
+{
+    const struct conn *conn = (const struct conn *)(const void *)pipe;
+    struct pipe_progress progress = {.heard = conn->heard};
+    int queued = 0;
+
+    if (conn->wsi == NULL || ioctl(wire_fd(conn), SIOCOUTQ, &queued) != 0)
+        queued = 0;
+    progress.acked = conn->sent_bytes - (uint64_t)queued;
+    progress.unacked = (uint64_t)queued;
+    if (conn->rest != NULL)
+        progress.unacked += conn->rest->len - conn->rest_at;
+    return progress;
+}
+
+const struct pipe_ops conn_pipe_ops = {
+    .send = send_frames, .close = close_pipe, .progress = progress};
 
 /* ---- the socket takes bytes again ---- */
 

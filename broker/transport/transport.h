@@ -82,6 +82,8 @@ struct conn {
     struct upgrade *upgrade;
     const struct ws_route *route; /* of a WebSocket */
     const char *reason;           /* why it was cut, or NULL */
+    uint64_t sent_bytes;          /* taken by the kernel */
+    uint32_t heard;               /* pipe_progress.heard */
     unsigned requests;
     unsigned later;
     uint8_t state;

@@ -88,6 +88,13 @@ static int on_message_part(struct conn *conn, const void *data, size_t len)
     return 0;
 }
 
+static int on_pong(struct conn *conn)
+{
+    if (conn != NULL)
+        conn->heard++;
+    return 0;
+}
+
 /* libwebsockets begins to close by itself: on a protocol error it has a close frame to
  * send and waits for the answer. Nothing of ours may follow, and our bound in time
  * counts. */
@@ -129,6 +136,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return on_add_headers(user, in);
     case LWS_CALLBACK_RECEIVE:
         return on_message_part(user, in, len);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        return on_pong(user);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return on_peer_close(user);
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:

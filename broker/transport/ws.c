@@ -219,6 +219,7 @@ void ws_receive(struct conn *conn, const char *data, size_t len)
 {
     struct server *server = conn->server;
 
+    conn->heard++;
     if (conn->pipe.owner == NULL || conn->pipe.is_closing)
         return;
     if (wire_message_is_first(conn)) {

@@ -11,6 +11,9 @@ import { Witness } from './lib/witness.mjs';
 const ENGINE = '/socket.io/?EIO=4&transport=';
 const CLOSES = true;
 
+// Who breaks the protocol answers no close frame either: it is not waited for long.
+const openHouse = (t) => House.open(t, { args: ['--close-timeout-ms', '200'] });
+
 // [what, what is done to an open connection]; each must end that connection.
 const FRAMES = [
   ['a reserved bit', (ws) => ws.frame(0xc1, 'hello')],
@@ -26,7 +29,7 @@ const FRAMES = [
 
 for (const path of ['/ws', `${ENGINE}websocket`]) {
   test(`broken WebSocket frames close that connection and nobody notices: ${path}`, async (t) => {
-    const house = await House.open(t);
+    const house = await openHouse(t);
     const witness = await Witness.of(house);
     for (const [what, act] of FRAMES) {
       const ws = await new RawWs(house, path).opened();
@@ -77,7 +80,7 @@ const PACKETS = [
 ];
 
 test('broken packets over WebSocket close that connection at most, and nobody notices', async (t) => {
-  const house = await House.open(t);
+  const house = await openHouse(t);
   const witness = await Witness.of(house);
   for (const [what, messages, closes] of PACKETS) {
     const ws = await new RawWs(house, `${ENGINE}websocket`).opened();
@@ -96,7 +99,7 @@ async function handshake(house) {
 }
 
 test('the handshake over polling has exactly its five keys', async (t) => {
-  const house = await House.open(t);
+  const house = await openHouse(t);
   const { url, ...open } = await handshake(house);
   assert.deepEqual(Object.keys(open).sort(), ['maxPayload', 'pingInterval', 'pingTimeout', 'sid', 'upgrades']);
   assert.match(open.sid, /^[\w-]{20,}$/);
@@ -104,7 +107,7 @@ test('the handshake over polling has exactly its five keys', async (t) => {
 });
 
 test('handshakes out of form are refused with the code of the protocol', async (t) => {
-  const house = await House.open(t);
+  const house = await openHouse(t);
   const witness = await Witness.of(house);
   const rows = [
     ['no transport', 'GET', '/socket.io/?EIO=4', 0],
@@ -137,7 +140,7 @@ const POLLED = [
 ];
 
 test('broken payloads over polling end that session at most, and nobody notices', async (t) => {
-  const house = await House.open(t);
+  const house = await openHouse(t);
   const witness = await Witness.of(house);
   for (const [what, headers, body, statuses, lives] of POLLED) {
     const { url } = await handshake(house);
@@ -152,7 +155,7 @@ test('broken payloads over polling end that session at most, and nobody notices'
 });
 
 test('a second GET at once ends the session, with the reasons the protocol gives', async (t) => {
-  const house = await House.open(t);
+  const house = await openHouse(t);
   const witness = await Witness.of(house);
   const { url } = await handshake(house);
   await request(house, 'POST', url, { body: '40' });

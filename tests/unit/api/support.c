@@ -134,10 +134,13 @@ struct bench *bench_new(const struct hub_limits *limits,
     struct bench *b = mem_new(sizeof(*b));
     struct session_options sessions = {
         .heartbeat_ms = 3600000,
+        .silence_ms = 3600000,
         .wait_unknown_ms = 3600000,
         .poll_wait_ms = 3600000,
         .max_subscriptions = 8,
         .snapshot_total_bytes = 1 << 20,
+        .snapshot_hold_ms = 3600000,
+        .answer_bytes = 32768,
         .default_site = "",
     };
     struct session_services services = {.stop = stop_nothing};

@@ -20,6 +20,7 @@ int main(void)
     failures += test_sio();
     failures += test_snapshot();
     failures += test_life();
+    failures += test_faults();
     failures += test_property();
     return failures;
 }

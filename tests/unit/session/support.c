@@ -30,9 +30,12 @@ struct session_options patient(void)
         .wait_unknown_ms = 3600000,
         .poll_wait_ms = 3600000,
         .retry_ms = 3000,
+        .silence_ms = 3600000,
         .max_subscriptions = 8,
         .opaque_lag_bytes = 1 << 20,
         .snapshot_total_bytes = 64 << 20,
+        .snapshot_hold_ms = 3600000,
+        .answer_bytes = 32768,
         .ws_message_bytes = 65536,
         .default_site = "site",
     };

@@ -29,6 +29,7 @@ struct fake_pipe {
     uint64_t accepted; /* bytes sent by the broker */
     uint64_t granted;  /* bytes the network takes; UINT64_MAX = all */
     uint64_t consumed; /* bytes the client has read */
+    uint32_t heard;    /* messages and pongs of the client */
     unsigned sends;
     const void *last_bytes; /* of the last send: shared or not */
     bool was_closed;        /* by the broker */
@@ -191,6 +192,7 @@ int test_poll(void);
 int test_sio(void);
 int test_snapshot(void);
 int test_life(void);
+int test_faults(void);
 int test_property(void);
 
 #endif

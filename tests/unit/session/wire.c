@@ -39,7 +39,17 @@ static void on_close(struct pipe *base, unsigned code, const char *reason)
     base->is_closing = true;
 }
 
-static const struct pipe_ops pipe_ops = {.send = on_send, .close = on_close};
+static struct pipe_progress on_progress(const struct pipe *base)
+{
+    const struct fake_pipe *pipe =
+        LIST_ENTRY((struct pipe *)(uintptr_t)base, struct fake_pipe, base);
+    uint64_t acked = pipe->accepted < pipe->granted ? pipe->accepted : pipe->granted;
+
+    return (struct pipe_progress){acked, pipe->accepted - acked, pipe->heard};
+}
+
+static const struct pipe_ops pipe_ops = {
+    .send = on_send, .close = on_close, .progress = on_progress};
 
 static struct fake_pipe *pipe_make(struct bench *b, enum framing framing)
 {
