@@ -18,103 +18,6 @@
 #define POLL_BYTES  1048576
 #define POLL_EVENTS 1000
 
-static struct stream *of(struct session *session)
-{
-    return LIST_ENTRY(session, struct stream, session);
-}
-
-/* ---- the cursor of several tasks ---- */
-
-static void put_place(struct buf *out, const struct subscription *sub)
-{
-    const struct topic *topic = sub->reader.topic;
-    const struct run *run = topic_run(topic);
-    const struct entry *last = topic_entry(topic, sub->reader.pos - 1);
-    struct event_id id = {run->epoch, 0, run->is_local};
-    char text[EVENT_ID_SIZE];
-
-    if (sub->stage != STAGE_LIVE || sub->owes_reply) {
-        id = sub->since;
-    } else if (run->epoch != 0 && sub->reader.pos > run->origin_pos &&
-               !join_is_outdated(sub)) {
-        id.seq = sub->reader.pos - 1 - run->origin_pos;
-    } else if (last != NULL) {
-        id = last->id; /* of an earlier run: that this one began was not told yet */
-    } else {
-        id.epoch = 0;
-    }
-    event_id_format(id, text);
-    buf_puts(out, text[0] == '\0' ? PLACE_NONE : text);
-}
-
-/* The subscriptions that nobody sees are those of an own room (twins); which of the stream's
- * tasks the others are is fixed when it opens. */
-void stream_number_slots(struct stream *stream)
-{
-    stream->slots = 0;
-    LIST_FOR_EACH(node, next, &stream->session.subs)
-    {
-        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        if (!sub->is_twin)
-            sub->slot = stream->slots++;
-    }
-}
-
-/* Tasks that were given up keep their part: the others' do not move. */
-static void put_absent(struct buf *out, uint16_t *slot, uint16_t until)
-{
-    for (; *slot < until; (*slot)++) {
-        buf_puts(out, *slot == 0 ? "" : ",");
-        buf_puts(out, PLACE_ABSENT);
-    }
-}
-
-static void stream_cursor(struct session *session, struct buf *out)
-{
-    const struct stream *stream = of(session);
-    uint16_t slot = 0;
-
-    if (!stream->is_multi)
-        return;
-    LIST_FOR_EACH(node, next, &session->subs)
-    {
-        const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        if (sub->is_twin || sub == stream->failing)
-            continue;
-        put_absent(out, &slot, sub->slot);
-        buf_puts(out, slot++ == 0 ? "" : ",");
-        put_place(out, subscription_speaking(sub));
-    }
-    put_absent(out, &slot, stream->slots);
-}
-
-/* Gives each subscription its part; one that is no id (PLACE_NONE, or of other tasks) is known to
- * nobody and the task is told anew. */
-void stream_apply_cursor(struct stream *stream, struct slice cursor)
-{
-    size_t at = 0;
-
-    if (cursor.len == 0)
-        return;
-    LIST_FOR_EACH(node, next, &stream->session.subs)
-    {
-        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        size_t end = at;
-        struct slice part;
-        if (sub->is_twin)
-            continue;
-        while (end < cursor.len && cursor.ptr[end] != ',')
-            end++;
-        part =
-            at < cursor.len ? slice_make(cursor.ptr + at, end - at) : (struct slice){0};
-        at = end + 1;
-        sub->has_since = true;
-        sub->knows_absent = slice_is(part, PLACE_ABSENT);
-        if (!event_id_parse(part, &sub->since))
-            sub->since = (struct event_id){0};
-    }
-}
-
 /* ---- writing ---- */
 
 static bool send_buf(struct stream *stream, struct buf *out)
@@ -164,7 +67,7 @@ static void answer_poll(struct stream *stream)
     buf_slice(&body, buf_view(&stream->poll));
     buf_puts(&body, "],\"id\":");
     if (sub != NULL)
-        put_place(&cursor, sub);
+        stream_put_place(&cursor, sub);
     if (cursor.len == 0 || slice_is(buf_view(&cursor), PLACE_NONE))
         buf_puts(&body, "null");
     else
@@ -289,7 +192,8 @@ static void say_hello(struct stream *stream)
         if (stream->is_multi)
             stream_cursor(session, &out);
         else
-            put_place(&out, LIST_ENTRY(session->subs.next, struct subscription, node));
+            stream_put_place(&out,
+                             LIST_ENTRY(session->subs.next, struct subscription, node));
         buf_putc(&out, '\n');
     }
     if (options->retry_jitter > 0)
@@ -376,7 +280,7 @@ static bool held_window(struct stream *stream, struct sio_window *window)
 
 static bool stream_window(struct session *session, struct sio_window *window)
 {
-    struct stream *stream = of(session);
+    struct stream *stream = stream_of(session);
     struct buf out;
 
     if (stream->x != NULL && held_window(stream, window))
@@ -402,7 +306,7 @@ static bool stream_window(struct session *session, struct sio_window *window)
 
 static bool stream_send(struct session *session, struct bytes *bytes, unsigned packets)
 {
-    struct stream *stream = of(session);
+    struct stream *stream = stream_of(session);
 
     (void)packets;
     if (!stream->is_poll)
@@ -419,7 +323,7 @@ static bool stream_send(struct session *session, struct bytes *bytes, unsigned p
 
 static void stream_subscribed(struct subscription *sub, struct slice state)
 {
-    struct stream *stream = of(sub->session);
+    struct stream *stream = stream_of(sub->session);
     struct buf data;
     struct buf id;
 
@@ -435,7 +339,7 @@ static void stream_subscribed(struct subscription *sub, struct slice state)
     if (stream->is_multi)
         stream_cursor(sub->session, &id);
     else if (sub->stage == STAGE_LIVE)
-        put_place(&id, sub);
+        stream_put_place(&id, sub);
     note(stream, "subscribed",
          slice_is(buf_view(&id), PLACE_NONE) ? slice_of("") : buf_view(&id),
          buf_view(&data));
@@ -445,7 +349,7 @@ static void stream_subscribed(struct subscription *sub, struct slice state)
 
 static void stream_resync(struct subscription *sub, struct slice data)
 {
-    struct stream *stream = of(sub->session);
+    struct stream *stream = stream_of(sub->session);
     struct buf id;
 
     if (stream->is_poll) {
@@ -460,7 +364,7 @@ static void stream_resync(struct subscription *sub, struct slice data)
     if (stream->is_multi)
         stream_cursor(sub->session, &id);
     else
-        put_place(&id, sub);
+        stream_put_place(&id, sub);
     note(stream, "resync", buf_view(&id), data);
     buf_release(&id);
 }
@@ -468,7 +372,7 @@ static void stream_resync(struct subscription *sub, struct slice data)
 static void stream_failed(struct subscription *sub, const char *code,
                           const char *message)
 {
-    struct stream *stream = of(sub->session);
+    struct stream *stream = stream_of(sub->session);
     struct buf data;
     struct buf id;
 
@@ -499,14 +403,14 @@ static void stream_failed(struct subscription *sub, const char *code,
 
 static void stream_after_snapshot(struct subscription *sub)
 {
-    struct stream *stream = of(sub->session);
+    struct stream *stream = stream_of(sub->session);
 
     stream->owes_cursor = stream->is_multi;
 }
 
 static void stream_level(struct session *session)
 {
-    struct stream *stream = of(session);
+    struct stream *stream = stream_of(session);
 
     if (stream->is_poll) {
         if (stream->poll.len > 0 || stream->poll_error != NULL ||
@@ -524,12 +428,12 @@ static void stream_level(struct session *session)
 static void stream_cut(struct session *session, const char *reason)
 {
     (void)reason;
-    finish(of(session));
+    finish(stream_of(session));
 }
 
 static void stream_free(struct session *session)
 {
-    struct stream *stream = of(session);
+    struct stream *stream = stream_of(session);
 
     list_remove(&stream->beat);
     buf_release(&stream->notes);

@@ -33,6 +33,17 @@ extern const struct session_ops stream_ops;
 #define START_WAIT_MS 2000
 /* The broker is about to end: what makes the client ask again, at another one. */
 void stream_retire(struct stream *stream);
+static inline struct stream *stream_of(struct session *session)
+{
+    return LIST_ENTRY(session, struct stream, session);
+}
+
+/* ---- sse_place.c ---- */
+
+/* The place of one task's reader. */
+void stream_put_place(struct buf *out, const struct subscription *sub);
+/* session_ops.cursor: the places of all tasks of a stream of several, else nothing. */
+void stream_cursor(struct session *session, struct buf *out);
 /* Says which of the stream's tasks each subscription is: once, when it opens. */
 void stream_number_slots(struct stream *stream);
 /* Gives each subscription its part of the cursor; one that does not fit the tasks is known
