@@ -20,5 +20,6 @@ extern const struct script script_renew;
 extern const struct script script_erase;
 /* Alone, without common.lua: on the set of open runs. */
 extern const struct script script_unindex;
+extern const struct script script_session;
 
 #endif

@@ -11,5 +11,6 @@ int main(void)
     failures += test_publish();
     failures += test_runs();
     failures += test_reading();
+    failures += test_sessions();
     return failures;
 }

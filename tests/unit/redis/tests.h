@@ -13,5 +13,6 @@ int test_subscribe(void);
 int test_publish(void);
 int test_runs(void);
 int test_reading(void);
+int test_sessions(void);
 
 #endif
