@@ -143,7 +143,7 @@ static void make_sessions(struct broker *broker)
                    .version = (unsigned)set->frappe_version,
                    .developer_mode = set->developer_mode,
                    .needs_origin = set->frappe_needs_origin,
-                   .guards_tasks = set->task_guard != 0},
+                   .guard = (enum task_guard)set->task_guard},
         .recovery = (enum recovery)set->recovery,
         .recovery_ms = set->recovery_ms,
         .max_saved_sessions = set->max_saved_sessions,
@@ -189,6 +189,7 @@ static void make_api(struct broker *broker)
         .publish_limit_bytes = set->publish_bytes,
         .publish_limit_events = set->publish_events,
         .load_timeout_ms = LOAD_TIMEOUT_MS,
+        .guards_tasks = set->task_guard != 0,
     };
 
     broker->api = api_new(&(struct api_rooms){broker->loop, broker->hub, broker->bus,

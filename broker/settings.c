@@ -96,8 +96,9 @@ const struct config_row settings_rows[] = {
         "Pass open_in_editor on; ask the backend at --webserver-port (v16 and later)."),
     COUNT("webserver-port", webserver_port, "0", 0, 65535, group_bench,
           "Port of the development web server; 0 = unknown."),
-    ENUM("task-guard", task_guard, "off", "off|backend", group_bench,
-         "Ask the backend before a task may be watched (--task-guard-method)."),
+    ENUM("task-guard", task_guard, "off", "off|backend|own", group_bench,
+         "Who may watch a task: off, whoever knows its id; backend, whom the backend "
+         "allows it (--task-guard-method); own, whose own room was sent events of it."),
     TEXT("task-guard-method", task_guard_method, "", NULL, group_bench,
          "Method that is asked: GET /api/method/NAME?task_id=..., true allows."),
     MILLIS("auth-timeout-ms", auth_timeout_ms, "10000", 50, DAY_MS, NULL, group_bench,
@@ -249,6 +250,11 @@ bool settings_check(const struct settings *settings, struct buf *error)
                        "--insecure if the network itself is trusted",
                        settings->listen.items[i]) &&
                    false;
+    if (settings->task_guard != 0 &&
+        (!settings->frappe || settings_auth(settings) != AUTH_FRAPPE))
+        return buf_puts(error, "--task-guard has to know who somebody is: it goes with "
+                               "--frappe, and not with --auth none") &&
+               false;
     if (strcmp(settings->bus, "memory") != 0 && !redis_url_is_one(settings->bus))
         return buf_printf(error, "--bus is `memory` or a URL: %s", REDIS_URL_FORMS) &&
                false;

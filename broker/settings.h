@@ -26,7 +26,7 @@ struct settings {
     bool frappe_needs_origin;
     bool developer_mode;
     uint64_t webserver_port;
-    unsigned task_guard; /* 0 off, 1 backend */
+    unsigned task_guard; /* 0 off, 1 backend, 2 own */
     char *task_guard_method;
     uint64_t auth_timeout_ms;
     uint64_t auth_cache_ms;

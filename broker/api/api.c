@@ -5,6 +5,7 @@
 #include "api/bundle.h"
 #include "api/internal.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "codec/json.h"
 
 #include <assert.h>
@@ -125,13 +126,69 @@ static void stop_task(struct api *api, struct http_exchange *x,
     api->bus->ops->stop(api->bus, task, epoch, stopped, pending_new(api, x));
 }
 
+/* ---- guarded tasks ---- */
+
+struct guarded {
+    struct pending *pending;
+    char *site;
+    char *task_id;
+    void (*serve)(struct api *api, struct http_exchange *x,
+                  const struct task_key *task);
+};
+
+static void guard_answered(void *ctx, bool allowed)
+{
+    struct guarded *guarded = ctx;
+    struct pending *pending = guarded->pending;
+    struct http_exchange *x = pending->x;
+    struct task_key task = {slice_of(guarded->site), slice_of(guarded->task_id)};
+
+    if (!allowed) {
+        pending_error(pending, 403, "DENIED", "the task is not yours to watch",
+                      "task_id");
+    } else {
+        struct api *api = pending->api;
+        if (x != NULL) {
+            x->owner_data = NULL;
+            x->on_closed = NULL;
+        }
+        pending_free(pending);
+        if (x != NULL)
+            guarded->serve(api, x, &task);
+    }
+    free(guarded->site);
+    free(guarded->task_id);
+    free(guarded);
+}
+
+static void serve_guarded(struct api *api, struct http_exchange *x,
+                          const struct task_key *task,
+                          void (*serve)(struct api *api, struct http_exchange *x,
+                                        const struct task_key *task))
+{
+    struct guarded *guarded;
+
+    if (!api->options.guards_tasks) {
+        serve(api, x, task);
+        return;
+    }
+    guarded = mem_new(sizeof(*guarded));
+    *guarded = (struct guarded){
+        .pending = pending_new(api, x),
+        .site = mem_text(task->site),
+        .task_id = mem_text(task->task_id),
+        .serve = serve,
+    };
+    session_guard(api->sessions, x->request, task, guard_answered, guarded);
+}
+
 static void task_itself(struct api *api, struct http_exchange *x,
                         const struct task_key *task)
 {
     if (x->request->method == HTTP_DELETE)
         api->bus->ops->erase(api->bus, task, erased, pending_new(api, x));
     else if (api_has_only(x, HTTP_GET))
-        api_read_task(api, x, task);
+        serve_guarded(api, x, task, api_read_task);
 }
 
 static void task_events(struct api *api, struct http_exchange *x,
@@ -147,7 +204,7 @@ static void task_stop(struct api *api, struct http_exchange *x,
                       const struct task_key *task)
 {
     if (api_has_only(x, HTTP_POST))
-        stop_task(api, x, task);
+        serve_guarded(api, x, task, stop_task);
 }
 
 static const struct task_resource {
@@ -199,8 +256,15 @@ static void serve_task(void *ctx, struct http_exchange *x)
 
 static void serve_tasks(void *ctx, struct http_exchange *x)
 {
-    if (api_has_only(x, HTTP_GET))
-        api_list_tasks(ctx, x);
+    struct api *api = ctx;
+
+    if (!api_has_only(x, HTTP_GET))
+        return;
+    if (api->options.guards_tasks)
+        http_respond_error(x, 403, "DENIED",
+                           "tasks are guarded here and are not listed", NULL);
+    else
+        api_list_tasks(api, x);
 }
 
 /* ---- several tasks on one stream ---- */

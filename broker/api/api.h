@@ -15,6 +15,7 @@ struct api_options {
     size_t publish_limit_bytes;  /* longest body of a publish */
     size_t publish_limit_events; /* most lines in one publish */
     uint64_t load_timeout_ms;    /* a task that is not loaded by then is a 503 */
+    bool guards_tasks;           /* who reads or stops one is held to session_guard() */
 };
 
 /* The rooms it asks; borrowed for its life. */

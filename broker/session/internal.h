@@ -7,6 +7,7 @@
 #include "session/session.h"
 
 struct session;
+struct guard_asker;
 struct stop_call;
 struct subscription;
 struct snapshot;
@@ -117,7 +118,8 @@ struct subscription {
     bool is_waiting_history; /* the topic is fetching what it wants */
     bool knows_absent;       /* it was told before that nobody knows the task */
     uint16_t slot;           /* which of a stream's tasks it is */
-    bool is_twin; /* follows in silence what was sent to the user's own room */
+    bool is_twin; /* follows in silence what another topic tells of the same task */
+    bool seeks_public; /* guarded: the public topic is added once this one is known */
     struct subscription *twin; /* of a task that nobody knew at the join, or NULL */
     char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
 };
@@ -157,8 +159,11 @@ struct session *errand_done(struct errand *errand);
 
 struct stop_call {
     struct errand errand;
+    struct session_set *set;
+    char *site;
     char *task_id;
     char *ack;
+    uint64_t epoch;
 };
 
 struct session {
@@ -229,10 +234,15 @@ void session_mark(struct session *session);
 void session_drained(struct session *session);
 void session_pump(struct session *session);
 struct format subscription_format(const struct subscription *sub, enum framing framing);
-/* Asks the bus to stop a run; answered through ops->stopped unless the session goes first.
- * `ack` may be NULL. */
-void session_stop(struct session *session, const struct task_key *task, uint64_t epoch,
-                  struct slice ack);
+/* Asks the bus to stop a run, if `asker` may watch it; answered through ops->stopped unless
+ * the session goes first. `ack` may be NULL. */
+struct stop_request {
+    struct task_key task;
+    uint64_t epoch;
+    struct slice ack;
+};
+void session_stop(struct session *session, const struct guard_asker *asker,
+                  const struct stop_request *request);
 
 /* Adds a subscription that begins to join; NULL when the topic bound is reached. */
 struct subscription *subscription_add(struct session *session, struct topic *topic);
@@ -244,10 +254,18 @@ struct subscription *subscription_find(const struct session *session,
 struct subscription *subscription_add_task(struct session *session,
                                            const struct task_key *task,
                                            struct slice user);
+/* The topic of what was sent to the user's own room about a task; NULL when there is none,
+ * when it may not be made, or nobody has such a room. */
+struct topic *subscription_own_topic(struct hub *hub, const struct task_key *task,
+                                     struct slice user, bool create);
+/* Guarded by `own`: the task is known to be the reader's, so what everybody hears of it is
+ * added. False when there was nothing to do. */
+bool subscription_add_public(struct subscription *sub);
 /* The subscription to a task of the session's site, by its id. */
 struct subscription *subscription_find_task(const struct session *session,
                                             struct slice task_id);
-/* The subscription itself, or its twin where that is the one that has a run. */
+/* The subscription itself, or its twin where that is the one that has a run; where both
+ * have one, the one that everybody hears. */
 const struct subscription *subscription_speaking(const struct subscription *sub);
 /* Its twin goes with it. */
 void subscription_remove(struct subscription *sub);
@@ -308,6 +326,25 @@ bool request_may_be_known(const struct session_set *set,
                           const struct http_request *request);
 struct credentials request_credentials(const struct http_request *request,
                                        struct slice site);
+
+/* ---- who may watch a task (guard.c) ---- */
+
+struct guard_asker {
+    struct slice user; /* as the backend knows it; may be empty */
+    struct credentials credentials;
+};
+/* A user of the backend, and not whoever has no session. */
+bool guard_is_somebody(struct slice user);
+/* With `own` only somebody can have tasks. */
+bool guard_keeps_out(const struct session_set *set, struct slice user);
+/* `done` is told once, perhaps before this returns. */
+void guard_ask(struct session_set *set, const struct guard_asker *asker,
+               const struct task_key *task, auth_permitted *done, void *ctx);
+/* A copy of what a request showed, wiped when freed. NULL may be freed. */
+struct guard_pass;
+struct guard_pass *guard_pass_new(const struct credentials *from);
+struct guard_asker *guard_pass_asker(struct guard_pass *pass);
+void guard_pass_free(struct guard_pass *pass);
 
 /* sse.c, ws.c: called by the set's heartbeat timer. */
 void stream_heartbeat(struct session_set *set, uint64_t now);

@@ -101,6 +101,8 @@ static bool settle_one(struct subscription *sub, const struct sio_window *window
 {
     if (sub->is_held)
         return false;
+    if (subscription_add_public(sub))
+        return true;
     if (sub->stage != STAGE_LIVE)
         return join_step(sub, window);
     if (!sub->is_native)

@@ -23,13 +23,17 @@ struct session_set;
 
 enum recovery { RECOVERY_AUTO, RECOVERY_ON, RECOVERY_OFF };
 
+/* Who may watch a task: whoever knows its id; whom the backend allows it (auth.h,
+ * auth_question); the user to whose own room its events are sent. */
+enum task_guard { TASK_GUARD_OFF, TASK_GUARD_BACKEND, TASK_GUARD_OWN };
+
 /* The rules of a Frappe bench (frappe-realtime contract); off: none of them. */
 struct frappe_rules {
     bool on;
     unsigned version;    /* 13..17 */
     bool developer_mode; /* open_in_editor is passed on */
     bool needs_origin;   /* refuse clients that send none */
-    bool guards_tasks;   /* the backend is asked before a task may be watched */
+    enum task_guard guard;
 };
 
 struct session_options {
@@ -77,6 +81,12 @@ void session_ws_route(struct session_set *set, struct ws_route *route);
 /* GET /v1/tasks/{id}/events and /v1/events, streams and long polls. Takes the exchange. */
 void session_stream(struct session_set *set, struct http_exchange *x,
                     const struct task_key *tasks, size_t count);
+
+/* May who sends this request watch the task, or stop it? Told once, perhaps before this
+ * returns; `request` and `task` are read before it returns. Always true without a guard. */
+void session_guard(struct session_set *set, const struct http_request *request,
+                   const struct task_key *task, void (*done)(void *ctx, bool allowed),
+                   void *ctx);
 
 /* Appends {"task_id",..,"replayed"} as `subscribed` tells it, without braces. `replayed`
  * says how many retained events follow. */

@@ -209,6 +209,18 @@ bool sio_coerce(const struct sio_event *event, unsigned n, struct buf *out)
     return buf_slice(out, arg.value);
 }
 
+/* The id of an Engine.IO 3 client's socket is that of its connection, with which anybody
+ * could go on in its place: only the counter at its end is shown. */
+struct slice sio_shown_id(const struct sio_socket *socket)
+{
+    struct slice id = sio_id(socket);
+    size_t counter = 4;
+
+    if (sio_revision(socket) == 4 || id.len < counter)
+        return id;
+    return slice_make(id.ptr + id.len - counter, counter);
+}
+
 struct credentials sio_credentials(const struct sio_session *reader)
 {
     const struct sio_handshake *shake = sio_handshake(reader->socket);
@@ -292,7 +304,7 @@ static void on_disconnect(void *ctx, struct sio_socket *socket, const char *reas
 
     if (reader == NULL)
         return;
-    diag(DIAG_INFO, "socket disconnected", DIAG_SLICE("socket", sio_id(socket)),
+    diag(DIAG_INFO, "socket disconnected", DIAG_SLICE("socket", sio_shown_id(socket)),
          DIAG_S("transport", sio_transport(socket)), DIAG_SLICE("nsp", sio_nsp(socket)),
          DIAG_S("reason", reason),
          DIAG_N("duration_ms", loop_now_ms(set->loop) - reader->connected_ms));

@@ -106,7 +106,7 @@ static void tell_connected(const struct sio_session *reader, bool is_recovered)
 {
     struct sio_socket *socket = reader->socket;
 
-    diag(DIAG_INFO, "socket connected", DIAG_SLICE("socket", sio_id(socket)),
+    diag(DIAG_INFO, "socket connected", DIAG_SLICE("socket", sio_shown_id(socket)),
          DIAG_S("transport", sio_transport(socket)), DIAG_SLICE("nsp", sio_nsp(socket)),
          DIAG_S("recovered", is_recovered ? "yes" : "no"));
 }

@@ -65,6 +65,8 @@ bool sio_argument(const struct sio_event *event, unsigned n, struct json_member 
 bool sio_coerce(const struct sio_event *event, unsigned n, struct buf *out);
 /* A string-form subscription: live from now on. NULL when a bound is reached. */
 struct subscription *sio_follow(struct sio_session *reader, struct topic *topic);
+/* For diagnostics. */
+struct slice sio_shown_id(const struct sio_socket *socket);
 /* What the handshake shows of its sender, for the session's site. */
 struct credentials sio_credentials(const struct sio_session *reader);
 

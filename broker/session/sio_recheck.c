@@ -19,6 +19,8 @@ struct recheck {
 static bool question_of(const struct sio_session *reader, const struct recheck *recheck,
                         struct auth_question *question)
 {
+    /* With `own` it is who it was, so what was its own still is. */
+    bool asks_backend = reader->session.set->options.frappe.guard == TASK_GUARD_BACKEND;
     size_t prefix = strlen(TASK_ROOM);
     struct slice name = recheck->name;
 
@@ -26,10 +28,10 @@ static bool question_of(const struct sio_session *reader, const struct recheck *
     if (recheck->kind == TOPIC_USER_TASK)
         return false;
     if (recheck->kind == TOPIC_TASK)
-        return reader->session.set->options.frappe.guards_tasks;
+        return asks_backend;
     if (name.len > prefix && memcmp(name.ptr, TASK_ROOM, prefix) == 0) {
         question->name = slice_make(name.ptr + prefix, name.len - prefix);
-        return reader->session.set->options.frappe.guards_tasks;
+        return asks_backend;
     }
     return sio_room_question(name, question);
 }

@@ -6,8 +6,27 @@
 #include <stdlib.h>
 
 #define ROOM_PREFIX "task_progress:"
+#define SUBSCRIBE   "task_subscribe"
+#define PROGRESS    "progress_subscribe"
 
 /* ---- naming a task ---- */
+
+static bool is_guarded_own(const struct sio_session *reader)
+{
+    return reader->session.set->options.frappe.guard == TASK_GUARD_OWN;
+}
+
+/* Guarded by `own`: a task that is not yet known to be the reader's is what its own room was
+ * sent about it, and a room of another form belongs to nobody. */
+static struct topic *guarded_topic(const struct sio_session *reader, struct slice name)
+{
+    struct task_key task = {slice_of(reader->site), name};
+
+    return task_id_is_native(name)
+               ? subscription_own_topic(reader->session.set->hub, &task,
+                                        slice_of(reader->who->user), true)
+               : NULL;
+}
 
 static struct topic *string_topic(const struct sio_session *reader, struct slice name,
                                   bool create)
@@ -17,6 +36,8 @@ static struct topic *string_topic(const struct sio_session *reader, struct slice
     struct topic *topic;
     struct buf room;
 
+    if (is_guarded_own(reader))
+        return create ? guarded_topic(reader, name) : NULL;
     if (task_id_is_native(name))
         return create ? hub_topic(hub, TOPIC_TASK, site, name)
                       : hub_find(hub, TOPIC_TASK, site, name);
@@ -45,8 +66,7 @@ static void tell_progress(struct sio_session *reader, const struct sio_event *ev
     struct json_member task_id;
     struct buf data;
 
-    if (!frappe->on || frappe->version >= 14 ||
-        !slice_is(event->name, "progress_subscribe") ||
+    if (!frappe->on || frappe->version >= 14 || !slice_is(event->name, PROGRESS) ||
         !sio_argument(event, 0, &task_id))
         return;
     buf_init(&data, SIO_TEXT_LIMIT * 2);
@@ -58,6 +78,12 @@ static void tell_progress(struct sio_session *reader, const struct sio_event *ev
 }
 
 /* ---- events ---- */
+
+static void deny(struct sio_session *reader, const struct sio_event *event,
+                 const char *message)
+{
+    sio_acknowledge_error(reader, sio_wanted_ack(event), "DENIED", message, "task_id");
+}
 
 static void subscribe_object(struct sio_session *reader, const struct sio_event *event,
                              struct slice object)
@@ -91,39 +117,54 @@ out:
     task_request_release(&request);
 }
 
-static void subscribe_string(struct sio_session *reader, const struct sio_event *event)
+/* From now on, as published; the reply waits until the task's state is known. */
+static void tell_as_published(struct sio_session *reader, struct subscription *sub,
+                              const struct sio_event *event)
 {
-    struct subscription *sub = NULL;
-    struct topic *topic = NULL;
-    struct buf name;
-
-    buf_init(&name, SIO_TEXT_LIMIT);
-    if (sio_coerce(event, 0, &name))
-        topic = string_topic(reader, buf_view(&name), !sio_is_full(reader));
-    buf_release(&name);
-    if (topic != NULL)
-        sub = subscription_find(&reader->session, topic);
-    if (sub == NULL && topic != NULL && !sio_is_full(reader))
-        sub = subscription_add(&reader->session, topic);
-    if (sub == NULL) {
-        sio_acknowledge_error(reader, sio_wanted_ack(event), "TOO_MANY",
-                              "too many subscriptions or tasks, or a name too long",
-                              "task_id");
-        return;
-    }
-    /* From now on, as published; the reply waits until the task's state is known. */
     if (sub->stage != STAGE_LIVE)
-        sub->reader.pos = topic_next(topic);
+        sub->reader.pos = topic_next(sub->reader.topic);
     sub->is_waiting_unknown = false;
     sub->floor = hub_last_order(reader->session.set->hub);
     sub->is_native = false;
     sub->stage = STAGE_LIVE;
+    sub->seeks_public = is_guarded_own(reader) && sub->twin == NULL;
+    if (sub->twin != NULL) {
+        sub->twin->is_native = false;
+        sub->twin->stage = STAGE_LIVE;
+    }
     free(sub->ack);
     sub->ack = NULL;
     sub->owes_reply = event->wants_ack;
     keep_ack(sub, event);
     session_mark(&reader->session);
     tell_progress(reader, event);
+}
+
+static void subscribe_string(struct sio_session *reader, const struct sio_event *event)
+{
+    struct subscription *sub = NULL;
+    struct topic *topic = NULL;
+    bool is_nobodys = false;
+    struct buf name;
+
+    buf_init(&name, SIO_TEXT_LIMIT);
+    if (sio_coerce(event, 0, &name)) {
+        is_nobodys = is_guarded_own(reader) && !task_id_is_native(buf_view(&name));
+        topic = string_topic(reader, buf_view(&name), !sio_is_full(reader));
+    }
+    buf_release(&name);
+    if (topic != NULL)
+        sub = subscription_find(&reader->session, topic);
+    if (sub == NULL && topic != NULL && !sio_is_full(reader))
+        sub = subscription_add(&reader->session, topic);
+    if (sub != NULL)
+        tell_as_published(reader, sub, event);
+    else if (is_nobodys)
+        deny(reader, event, "a task of that name belongs to nobody");
+    else
+        sio_acknowledge_error(reader, sio_wanted_ack(event), "TOO_MANY",
+                              "too many subscriptions or tasks, or a name too long",
+                              "task_id");
 }
 
 static void subscribe(struct sio_session *reader, const struct sio_event *event)
@@ -152,6 +193,7 @@ static bool name_of(const struct sio_event *event, struct buf *name)
 
 struct guard_call {
     struct errand errand;
+    const char *name;
     struct buf args;
     struct buf ack;
     bool wants_ack;
@@ -162,6 +204,7 @@ static void guard_answered(void *ctx, bool allowed)
     struct guard_call *call = ctx;
     struct session *session = errand_done(&call->errand);
     struct sio_event event = {
+        .name = slice_of(call->name),
         .args = buf_view(&call->args),
         .wants_ack = call->wants_ack,
         .ack = buf_view(&call->ack),
@@ -171,8 +214,7 @@ static void guard_answered(void *ctx, bool allowed)
         if (allowed)
             subscribe(sio_session_of(session), &event);
         else
-            sio_acknowledge_error(sio_session_of(session), sio_wanted_ack(&event),
-                                  "DENIED", "the backend does not allow it", "task_id");
+            deny(sio_session_of(session), &event, "the backend does not allow it");
     }
     buf_release(&call->args);
     buf_release(&call->ack);
@@ -182,25 +224,30 @@ static void guard_answered(void *ctx, bool allowed)
 static void ask_guard(struct sio_session *reader, const struct sio_event *event,
                       struct slice task_id)
 {
-    struct credentials credentials = sio_credentials(reader);
-    struct auth_question question = {{NULL, 0}, task_id};
+    struct guard_asker asker = {slice_of(reader->who->user), sio_credentials(reader)};
+    struct task_key task = {slice_of(reader->site), task_id};
     struct guard_call *call = mem_new(sizeof(*call));
 
+    call->name = slice_is(event->name, PROGRESS) ? PROGRESS : SUBSCRIBE;
     buf_init(&call->args, event->args.len);
     buf_slice(&call->args, event->args);
     buf_init(&call->ack, event->ack.len + 1);
     buf_slice(&call->ack, event->ack);
     call->wants_ack = event->wants_ack;
     errand_begin(&call->errand, &reader->session);
-    auth_permit(reader->session.set->options.auth, &credentials, &question,
-                guard_answered, call);
+    guard_ask(reader->session.set, &asker, &task, guard_answered, call);
 }
 
 static void on_subscribe(struct sio_session *reader, const struct sio_event *event)
 {
+    const struct session_set *set = reader->session.set;
     struct buf name;
 
-    if (!reader->session.set->options.frappe.guards_tasks) {
+    if (guard_keeps_out(set, slice_of(reader->who->user))) {
+        deny(reader, event, "who is not signed in has no tasks");
+        return;
+    }
+    if (set->options.frappe.guard != TASK_GUARD_BACKEND) {
         subscribe(reader, event);
         return;
     }
@@ -213,21 +260,42 @@ static void on_subscribe(struct sio_session *reader, const struct sio_event *eve
     buf_release(&name);
 }
 
+static struct subscription *subscribed_to(const struct sio_session *reader,
+                                          struct slice name)
+{
+    const struct topic *topic;
+
+    if (task_id_is_native(name))
+        return subscription_find_task(&reader->session, name);
+    topic = string_topic(reader, name, false);
+    return topic == NULL ? NULL : subscription_find(&reader->session, topic);
+}
+
 static void on_unsubscribe(struct sio_session *reader, const struct sio_event *event)
 {
     struct subscription *sub = NULL;
-    struct topic *topic = NULL;
     struct buf name;
 
     buf_init(&name, SIO_TEXT_LIMIT);
     if (name_of(event, &name))
-        topic = string_topic(reader, buf_view(&name), false);
+        sub = subscribed_to(reader, buf_view(&name));
     buf_release(&name);
-    if (topic != NULL)
-        sub = subscription_find(&reader->session, topic);
     if (sub != NULL)
         subscription_remove(sub);
     sio_acknowledge(reader, sio_wanted_ack(event), true, (struct slice){0});
+}
+
+static void stop(struct sio_session *reader, const struct sio_event *event,
+                 const struct task_request *request)
+{
+    struct guard_asker asker = {slice_of(reader->who->user), sio_credentials(reader)};
+    struct stop_request stop = {
+        .task = {slice_of(reader->site), buf_view(&request->task_id)},
+        .epoch = request->epoch,
+        .ack = sio_wanted_ack(event),
+    };
+
+    session_stop(&reader->session, &asker, &stop);
 }
 
 static void on_stop(struct sio_session *reader, const struct sio_event *event)
@@ -244,10 +312,7 @@ static void on_stop(struct sio_session *reader, const struct sio_event *event)
         is_ok = sio_coerce(event, 0, &request.task_id) &&
                 task_id_is_native(buf_view(&request.task_id));
     if (is_ok)
-        session_stop(
-            &reader->session,
-            &(struct task_key){slice_of(reader->site), buf_view(&request.task_id)},
-            request.epoch, sio_wanted_ack(event));
+        stop(reader, event, &request);
     else
         sio_acknowledge_error(reader, sio_wanted_ack(event), "INVALID_VALUE",
                               "missing or malformed member", field);
@@ -261,8 +326,8 @@ static void on_ping(struct sio_session *reader, const struct sio_event *event)
 }
 
 const struct sio_handler sio_task_handlers[] = {
-    {"task_subscribe", on_subscribe, false},
-    {"progress_subscribe", on_subscribe, false},
+    {SUBSCRIBE, on_subscribe, false},
+    {PROGRESS, on_subscribe, false},
     {"task_unsubscribe", on_unsubscribe, false},
     {"task_stop", on_stop, false},
     {"ping", on_ping, false},

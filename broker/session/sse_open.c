@@ -130,6 +130,10 @@ static void open_stream(struct stream *stream, const struct task_key *tasks,
     struct buf place;
     struct buf from;
 
+    if (guard_keeps_out(stream->session.set, user)) {
+        refuse(stream, 403, "DENIED", "who is not signed in has no tasks", "task_id");
+        return;
+    }
     buf_init(&place, CURSOR_BYTES);
     buf_init(&from, 64);
     read_place(request, &place);
@@ -148,28 +152,9 @@ struct stream_call {
     struct errand errand;
     struct task_key *tasks;
     size_t count;
+    size_t questions; /* to the guard, not answered yet */
+    bool is_denied;
 };
-
-static void known(void *ctx, struct identity *identity, const char *error)
-{
-    struct stream_call *call = ctx;
-    struct session *session = errand_done(&call->errand);
-    struct slice user = identity == NULL ? (struct slice){0} : slice_of(identity->user);
-
-    /* Who is not known reads what everybody may. */
-    (void)error;
-    if (session != NULL && !session->is_dead) {
-        struct stream *stream = LIST_ENTRY(session, struct stream, session);
-        stream->awaits_who = false;
-        open_stream(stream, call->tasks, call->count, user);
-        if (!session->is_dead)
-            session_mark(session);
-    }
-    for (size_t i = 0; i < call->count; i++)
-        free((void *)(uintptr_t)call->tasks[i].site.ptr);
-    free(call->tasks);
-    free(call);
-}
 
 /* One allocation holds both names of a key. */
 static struct task_key copy_key(const struct task_key *key)
@@ -182,11 +167,9 @@ static struct task_key copy_key(const struct task_key *key)
                              slice_make(text + key->site.len, key->task_id.len)};
 }
 
-static void ask_who(struct stream *stream, const struct task_key *tasks, size_t count)
+static struct stream_call *call_new(struct stream *stream, const struct task_key *tasks,
+                                    size_t count)
 {
-    struct session *session = &stream->session;
-    struct credentials credentials =
-        request_credentials(stream->x->request, tasks[0].site);
     struct stream_call *call = mem_new(sizeof(*call));
 
     call->tasks = mem_array(count, sizeof(*call->tasks));
@@ -194,8 +177,94 @@ static void ask_who(struct stream *stream, const struct task_key *tasks, size_t 
     for (size_t i = 0; i < count; i++)
         call->tasks[i] = copy_key(&tasks[i]);
     stream->awaits_who = true;
-    errand_begin(&call->errand, session);
-    auth_identify(session->set->options.auth, &credentials, known, call);
+    errand_begin(&call->errand, &stream->session);
+    return call;
+}
+
+/* The stream that still waits for it, or NULL. */
+static struct stream *call_stream(struct stream_call *call)
+{
+    struct session *session = call->errand.session;
+
+    if (session == NULL || session->is_dead)
+        return NULL;
+    return LIST_ENTRY(session, struct stream, session);
+}
+
+static void call_free(struct stream_call *call)
+{
+    errand_done(&call->errand);
+    for (size_t i = 0; i < call->count; i++)
+        free((void *)(uintptr_t)call->tasks[i].site.ptr);
+    free(call->tasks);
+    free(call);
+}
+
+static void open_for(struct stream_call *call, struct slice user)
+{
+    struct stream *stream = call_stream(call);
+
+    if (stream != NULL) {
+        stream->awaits_who = false;
+        open_stream(stream, call->tasks, call->count, user);
+        if (!stream->session.is_dead)
+            session_mark(&stream->session);
+    }
+    call_free(call);
+}
+
+/* Who is not known reads what everybody may. */
+static void known(void *ctx, struct identity *identity, const char *error)
+{
+    (void)error;
+    open_for(ctx, identity == NULL ? (struct slice){0} : slice_of(identity->user));
+}
+
+static void ask_who(struct stream_call *call)
+{
+    const struct stream *stream = call_stream(call);
+    struct credentials credentials;
+
+    if (stream == NULL ||
+        !request_may_be_known(stream->session.set, stream->x->request)) {
+        open_for(call, (struct slice){0});
+        return;
+    }
+    credentials = request_credentials(stream->x->request, call->tasks[0].site);
+    auth_identify(stream->session.set->options.auth, &credentials, known, call);
+}
+
+/* All of its tasks, or none. */
+static void allowed(void *ctx, bool is_allowed)
+{
+    struct stream_call *call = ctx;
+    struct stream *stream = call_stream(call);
+
+    call->is_denied = call->is_denied || !is_allowed;
+    if (--call->questions > 0)
+        return;
+    if (!call->is_denied) {
+        ask_who(call);
+        return;
+    }
+    if (stream != NULL) {
+        stream->awaits_who = false;
+        refuse(stream, 403, "DENIED", "the backend does not allow it", "task_id");
+    }
+    call_free(call);
+}
+
+static void ask_backend(struct stream *stream, struct stream_call *call)
+{
+    struct session_set *set = stream->session.set;
+    struct guard_asker asker = {
+        .credentials = request_credentials(stream->x->request, call->tasks[0].site)};
+
+    /* One for ourselves: what is answered at once must not end the call meanwhile. */
+    call->questions = call->count + 1;
+    for (size_t i = 0; i < call->count; i++)
+        guard_ask(set, &asker, &call->tasks[i], allowed, call);
+    allowed(call, true);
 }
 
 void session_stream(struct session_set *set, struct http_exchange *x,
@@ -208,8 +277,10 @@ void session_stream(struct session_set *set, struct http_exchange *x,
                "task_id");
     else if (stream->is_poll && count > 1)
         refuse(stream, 422, "INVALID_VALUE", "a long poll reads one task", "task_id");
+    else if (set->options.frappe.guard == TASK_GUARD_BACKEND)
+        ask_backend(stream, call_new(stream, tasks, count));
     else if (request_may_be_known(set, x->request))
-        ask_who(stream, tasks, count);
+        ask_who(call_new(stream, tasks, count));
     else
         open_stream(stream, tasks, count, (struct slice){0});
 }

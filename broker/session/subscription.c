@@ -1,5 +1,6 @@
 /* subscription.c - a cursor into a topic, its waits, and stops that were asked for. */
 /* SPDX-License-Identifier: MIT */
+#include "base/mem.h"
 #include "session/internal.h"
 
 #include <stdlib.h>
@@ -50,13 +51,13 @@ static bool is_known(const struct topic *topic)
     return topic != NULL && topic_run(topic)->state != RUN_UNKNOWN;
 }
 
-static struct topic *own_topic(struct hub *hub, const struct task_key *task,
-                               struct slice user, bool create)
+struct topic *subscription_own_topic(struct hub *hub, const struct task_key *task,
+                                     struct slice user, bool create)
 {
     struct topic *topic;
     struct buf name;
 
-    if (user.len == 0 || slice_is(user, "Guest"))
+    if (!guard_is_somebody(user))
         return NULL;
     buf_init(&name, user.len + task->task_id.len + 1);
     topic_user_task_name(&name, user, task->task_id);
@@ -105,23 +106,75 @@ struct subscription *subscription_find_task(const struct session *session,
     return NULL;
 }
 
+/* Guarded by `own`, and not known to be the user's: what the room of the user was sent. */
+static struct subscription *add_guarded(struct session *session,
+                                        const struct task_key *task, struct slice user)
+{
+    struct topic *own = subscription_own_topic(session->set->hub, task, user, true);
+    struct subscription *sub = own == NULL ? NULL : add_again(session, own);
+
+    if (sub != NULL)
+        sub->seeks_public = true;
+    return sub;
+}
+
+/* It reads on from when the task was known to be its own. */
+static void place_since(struct subscription *twin, const struct topic *own)
+{
+    const struct topic *public = twin->reader.topic;
+    const struct run *run = topic_run(own);
+    uint64_t first =
+        run->first_pos > topic_base(own) ? run->first_pos : topic_base(own);
+    const struct entry *entry = topic_entry(own, first);
+
+    twin->floor = entry == NULL ? hub_last_order(topic_hub(own)) : entry->order;
+    twin->reader.pos = topic_after_order(public, twin->floor);
+    if (twin->reader.pos == 0 && !twin->is_native)
+        twin->reader.pos = topic_base(public);
+}
+
+bool subscription_add_public(struct subscription *sub)
+{
+    struct session *session = sub->session;
+    struct topic *own = sub->reader.topic;
+    struct topic *public;
+
+    if (!sub->seeks_public || !is_known(own))
+        return false;
+    sub->seeks_public = false;
+    public = hub_topic(session->set->hub, TOPIC_TASK, topic_site(own), topic_name(own));
+    sub->twin = public == NULL ? NULL : add_twin(session, public);
+    if (sub->twin == NULL)
+        return true;
+    sub->twin->is_native = sub->is_native;
+    place_since(sub->twin, own);
+    if (sub->is_native && is_known(public))
+        join_resync(sub->twin, "new_run");
+    return true;
+}
+
 struct subscription *subscription_add_task(struct session *session,
                                            const struct task_key *task,
                                            struct slice user)
 {
     struct hub *hub = session->set->hub;
-    struct topic *topic = hub_topic(hub, TOPIC_TASK, task->site, task->task_id);
-    struct topic *own = own_topic(hub, task, user, false);
+    struct topic *own = subscription_own_topic(hub, task, user, false);
     struct subscription *sub = subscription_find_task(session, task->task_id);
+    bool is_guarded = session->set->options.frappe.guard == TASK_GUARD_OWN;
+    struct topic *topic;
 
     if (sub != NULL)
         subscription_remove(sub);
+    topic = is_guarded ? hub_find(hub, TOPIC_TASK, task->site, task->task_id)
+                       : hub_topic(hub, TOPIC_TASK, task->site, task->task_id);
+    if (is_guarded && !(is_known(own) && is_known(topic)))
+        return add_guarded(session, task, user);
     if (topic == NULL)
         return NULL;
     if (is_known(own) && !is_known(topic))
         return add_again(session, own);
     sub = add_again(session, topic);
-    own = is_known(topic) ? NULL : own_topic(hub, task, user, true);
+    own = is_known(topic) ? NULL : subscription_own_topic(hub, task, user, true);
     if (sub != NULL && own != NULL)
         sub->twin = add_twin(session, own);
     return sub;
@@ -129,8 +182,9 @@ struct subscription *subscription_add_task(struct session *session,
 
 const struct subscription *subscription_speaking(const struct subscription *sub)
 {
-    if (sub->twin != NULL && !is_known(sub->reader.topic) &&
-        is_known(sub->twin->reader.topic))
+    if (sub->twin != NULL && is_known(sub->twin->reader.topic) &&
+        (!is_known(sub->reader.topic) ||
+         topic_kind(sub->reader.topic) == TOPIC_USER_TASK))
         return sub->twin;
     return sub;
 }
@@ -235,30 +289,36 @@ static void stop_done(void *ctx, enum stop_status status)
 
     if (session != NULL && !session->is_dead)
         session->ops->stopped(session, call, status);
+    free(call->site);
     free(call->task_id);
     free(call->ack);
     free(call);
 }
 
-static char *copy_slice(struct slice text)
+/* A task of somebody else is one that nobody knows; the backend says no aloud. */
+static void stop_permitted(void *ctx, bool allowed)
 {
-    char *copy = strndup(text.ptr == NULL ? "" : text.ptr, text.len);
+    struct stop_call *call = ctx;
+    const struct session_set *set = call->set;
+    struct task_key task = {slice_of(call->site), slice_of(call->task_id)};
 
-    if (copy == NULL)
-        abort();
-    return copy;
+    if (allowed)
+        set->services.stop(set->services.ctx, &task, call->epoch, stop_done, call);
+    else
+        stop_done(call, set->options.frappe.guard == TASK_GUARD_OWN ? STOP_UNKNOWN_TASK
+                                                                    : STOP_DENIED);
 }
 
-void session_stop(struct session *session, const struct task_key *task, uint64_t epoch,
-                  struct slice ack)
+void session_stop(struct session *session, const struct guard_asker *asker,
+                  const struct stop_request *request)
 {
-    const struct session_services *services = &session->set->services;
-    struct stop_call *call = calloc(1, sizeof(*call));
+    struct stop_call *call = mem_new(sizeof(*call));
 
-    if (call == NULL)
-        abort();
-    call->task_id = copy_slice(task->task_id);
-    call->ack = ack.ptr == NULL ? NULL : copy_slice(ack);
+    call->set = session->set;
+    call->site = mem_text(request->task.site);
+    call->task_id = mem_text(request->task.task_id);
+    call->ack = request->ack.ptr == NULL ? NULL : mem_text(request->ack);
+    call->epoch = request->epoch;
     errand_begin(&call->errand, session);
-    services->stop(services->ctx, task, epoch, stop_done, call);
+    guard_ask(session->set, asker, &request->task, stop_permitted, call);
 }

@@ -30,7 +30,8 @@ struct ws_session {
  * what was sent to their own room) and answer before or after the socket is open. */
 struct ws_visit {
     char *site;
-    char *user; /* "" = nobody in particular */
+    char *user;              /* "" = nobody in particular */
+    struct guard_pass *pass; /* NULL where no backend guards tasks */
     struct ws_session *ws;
     bool is_asking;
     bool is_over; /* nobody waits for the answer: free with it */
@@ -47,6 +48,7 @@ static void visit_free(struct ws_visit *visit)
 {
     free(visit->site);
     free(visit->user);
+    guard_pass_free(visit->pass);
     free(visit);
 }
 
@@ -199,7 +201,18 @@ static const struct session_ops ws_ops = {
 
 /* ---- operations ---- */
 
-static void op_subscribe(struct ws_session *ws, const struct task_request *request)
+/* What the guard is told of who asks. */
+static struct guard_asker asker_of(const struct ws_session *ws)
+{
+    struct guard_asker asker = {0};
+
+    if (ws->visit->pass != NULL)
+        asker = *guard_pass_asker(ws->visit->pass);
+    asker.user = slice_of(ws->visit->user);
+    return asker;
+}
+
+static void subscribe(struct ws_session *ws, const struct task_request *request)
 {
     struct task_key task = {slice_of(ws->visit->site), buf_view(&request->task_id)};
     struct subscription *sub =
@@ -217,7 +230,52 @@ static void op_subscribe(struct ws_session *ws, const struct task_request *reque
     note_error(ws, "INVALID_VALUE", "malformed member", field, "subscribe");
 }
 
-static void op_unsubscribe(struct ws_session *ws, const struct task_request *request)
+/* A subscription that the backend is asked about. */
+struct ws_join {
+    struct errand errand;
+    struct task_request request;
+};
+
+static void join_allowed(void *ctx, bool allowed)
+{
+    struct ws_join *join = ctx;
+    struct session *session = errand_done(&join->errand);
+
+    if (session != NULL && !session->is_dead) {
+        if (allowed)
+            subscribe(of(session), &join->request);
+        else
+            note_error(of(session), "DENIED", "the backend does not allow it",
+                       "task_id", "subscribe");
+    }
+    task_request_release(&join->request);
+    free(join);
+}
+
+static void op_subscribe(struct ws_session *ws, struct task_request *request)
+{
+    struct task_key task = {slice_of(ws->visit->site), buf_view(&request->task_id)};
+    struct guard_asker asker = asker_of(ws);
+    struct ws_join *join;
+
+    if (guard_keeps_out(ws->session.set, asker.user)) {
+        note_error(ws, "DENIED", "who is not signed in has no tasks", "task_id",
+                   "subscribe");
+        return;
+    }
+    if (ws->visit->pass == NULL) {
+        subscribe(ws, request);
+        return;
+    }
+    join = mem_new(sizeof(*join));
+    join->request = *request; /* taken over */
+    task_request_init(request);
+    errand_begin(&join->errand, &ws->session);
+    task.task_id = buf_view(&join->request.task_id);
+    guard_ask(ws->session.set, &asker, &task, join_allowed, join);
+}
+
+static void op_unsubscribe(struct ws_session *ws, struct task_request *request)
 {
     struct slice task_id = buf_view(&request->task_id);
     struct subscription *sub = subscription_find_task(&ws->session, task_id);
@@ -233,14 +291,18 @@ static void op_unsubscribe(struct ws_session *ws, const struct task_request *req
     buf_release(&data);
 }
 
-static void op_stop(struct ws_session *ws, const struct task_request *request)
+static void op_stop(struct ws_session *ws, struct task_request *request)
 {
-    struct task_key task = {slice_of(ws->visit->site), buf_view(&request->task_id)};
+    struct guard_asker asker = asker_of(ws);
+    struct stop_request stop = {
+        .task = {slice_of(ws->visit->site), buf_view(&request->task_id)},
+        .epoch = request->epoch,
+    };
 
-    session_stop(&ws->session, &task, request->epoch, (struct slice){0});
+    session_stop(&ws->session, &asker, &stop);
 }
 
-static void op_ping(struct ws_session *ws, const struct task_request *request)
+static void op_ping(struct ws_session *ws, struct task_request *request)
 {
     (void)request;
     note(ws, "pong", slice_of("{}"));
@@ -248,7 +310,7 @@ static void op_ping(struct ws_session *ws, const struct task_request *request)
 
 static const struct ws_op {
     const char *name;
-    void (*run)(struct ws_session *ws, const struct task_request *request);
+    void (*run)(struct ws_session *ws, struct task_request *request);
     bool needs_task;
 } ws_operations[] = {
     {"subscribe", op_subscribe, true},
@@ -408,6 +470,7 @@ static unsigned accept_ws(void *ctx, const struct http_request *request, void **
                           const char **body, const char **content_type)
 {
     struct session_set *set = ctx;
+    struct credentials credentials;
     struct ws_visit *visit;
     struct buf site;
 
@@ -424,9 +487,10 @@ static unsigned accept_ws(void *ctx, const struct http_request *request, void **
     visit->user = mem_text(slice_of(""));
     buf_release(&site);
     *token = visit;
+    credentials = request_credentials(request, slice_of(visit->site));
+    if (set->options.frappe.guard == TASK_GUARD_BACKEND)
+        visit->pass = guard_pass_new(&credentials);
     if (request_may_be_known(set, request)) {
-        struct credentials credentials =
-            request_credentials(request, slice_of(visit->site));
         visit->is_asking = true;
         auth_identify(set->options.auth, &credentials, visit_known, visit);
     }

@@ -222,9 +222,9 @@ export class SseReader extends Reader {
 export class WsReader extends Reader {
   kind = 'WebSocket';
 
-  constructor(house, params = {}) {
+  constructor(house, params = {}, { headers } = {}) {
     super();
-    this.socket = new WebSocket(`ws://${house.broker.host}/ws${query(params)}`);
+    this.socket = new WebSocket(`ws://${house.broker.host}/ws${query(params)}`, { headers });
     this.socket.on('open', () => this.changed());
     this.socket.on('message', (data, isBinary) => {
       this.guard(() => {
