@@ -75,6 +75,14 @@ static bool make_bus(struct broker *broker, struct buf *error)
     return broker->bus != NULL;
 }
 
+/* Refusing to start is kinder than losing somebody's task later. */
+static bool is_bus_fit(struct broker *broker, struct buf *error)
+{
+    struct bus *bus = broker->bus;
+
+    return bus->ops->judge == NULL || bus->ops->judge(bus, error);
+}
+
 static const char *frappe_trouble(void *ctx)
 {
     return bus_frappe_trouble(ctx);
@@ -302,7 +310,8 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     timer_init(&broker->drain_bound, broker->loop, on_drain_bound);
     broker->counters = counters_new();
     make_log(broker);
-    if (!make_bus(broker, error) || !make_frappe(broker, error))
+    if (!make_bus(broker, error) || !is_bus_fit(broker, error) ||
+        !make_frappe(broker, error))
         goto fail;
     make_sessions(broker);
     make_engine(broker);

@@ -240,7 +240,7 @@ struct link *link_new(struct loop *loop, const char *url,
         link->place = redis_place_copy(&parsed.place);
     else
         link->sentinel = sentinel_new(loop, &link->url, &link_sentinel_owner, link);
-    set_trouble(link, "connecting");
+    set_trouble(link, LINK_CONNECTING_TEXT);
     link_begin(link);
     return link;
 }

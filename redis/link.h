@@ -72,6 +72,8 @@ void link_free(struct link *link);
 bool link_is_up(const struct link *link);
 /* Loop time since when the link has been up without a break; 0 = it is down. */
 uint64_t link_up_since_ms(const struct link *link);
+/* What link_trouble() says before the first attempt has failed. */
+#define LINK_CONNECTING_TEXT "connecting"
 /* Why it is down ("connection refused"); NULL when up. Our words or errno's, no secrets. */
 const char *link_trouble(const struct link *link);
 /* "127.0.0.1:6379/0", "/run/redis.sock" or "mymaster@10.0.0.1:26379,10.0.0.2:26379": for

@@ -18,8 +18,9 @@ extern const struct script script_end;
 extern const struct script script_stop;
 extern const struct script script_renew;
 extern const struct script script_erase;
-/* Alone, without common.lua: on the set of open runs. */
+/* Alone, without common.lua: on the set of open runs; one that only reads; sessions. */
 extern const struct script script_unindex;
+extern const struct script script_load;
 extern const struct script script_session;
 
 #endif

@@ -217,6 +217,15 @@ static bool begins(const struct reply *reply, const char *word)
            memcmp(text.ptr, word, len) == 0;
 }
 
+static void refused(struct store *store, enum store_refusal refusal)
+{
+    /* A replica that was a master: the name may lead to the new one by now. */
+    if (refusal == STORE_REFUSED_READONLY)
+        link_drop(store->link, "the server is a read-only replica");
+    if (store->on_refused != NULL)
+        store->on_refused(store->on_refused_ctx, refusal);
+}
+
 static void on_answer(void *ctx, const struct reply *reply)
 {
     struct call *call = ctx;
@@ -231,9 +240,8 @@ static void on_answer(void *ctx, const struct reply *reply)
         send_script(call, true);
         return;
     }
-    /* A replica that was a master: the name may lead to the new one by now. */
-    if (reply != NULL && begins(reply, "READONLY"))
-        link_drop(call->store->link, "the server is a read-only replica");
+    if (reply != NULL && call->script != NULL && reply_kind(reply) == REPLY_ERROR)
+        refused(call->store, store_refusal_of(reply));
     /* Out of the list: `finish` may free the store, which tells all that are in it. */
     list_remove(&call->node);
     call->finish(call, reply);

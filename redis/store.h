@@ -29,6 +29,24 @@ struct store *store_new(struct link *link, const char *prefix,
  * the store before its link. */
 void store_free(struct store *store);
 
+/* Redis answered a write with an error: why, as far as we know the reasons. */
+enum store_refusal {
+    STORE_REFUSED_FULL,     /* OOM: maxmemory is reached */
+    STORE_REFUSED_READONLY, /* a replica: the link is dropped and looks for the master */
+    STORE_REFUSED_REPLICAS, /* NOREPLICAS: min-replicas-to-write */
+    STORE_REFUSED_DISK,     /* MISCONF: it cannot save */
+    STORE_REFUSED_DENIED,   /* NOPERM: an ACL */
+    STORE_REFUSED_OTHER
+};
+#define STORE_REFUSALS 6
+/* "full", "readonly", ... */
+const char *store_refusal_name(enum store_refusal refusal);
+/* A few words of ours for an operator. */
+const char *store_refusal_text(enum store_refusal refusal);
+/* `told` is called at each, before the call that was refused is answered. */
+void store_on_refused(struct store *store,
+                      void (*told)(void *ctx, enum store_refusal refusal), void *ctx);
+
 /* ---- names ---- */
 
 /* Appends "<prefix>:{<site>/<task_id>}:<what>": log, run, text, reasoning, lease, live

@@ -15,6 +15,8 @@ struct store {
     char *prefix;
     struct store_limits limits;
     struct list calls;
+    void (*on_refused)(void *ctx, enum store_refusal refusal); /* or NULL */
+    void *on_refused_ctx;
     uint64_t
         loaded_connect; /* the connection (link_stats.connects) `loaded` is about */
     unsigned loaded;    /* a bit per script: this connection's server has it */
@@ -31,6 +33,7 @@ struct call {
     void (*done)(void); /* the caller's, cast back by `finish` */
     void *ctx;
     bool is_asked; /* waits for an answer */
+    size_t newest; /* entries a load is to bring; 0 = a script was asked already */
 
     /* Arguments, one after the other; kept for EVAL after NOSCRIPT. */
     const struct script *script;
@@ -60,6 +63,8 @@ void call_command(struct call *call);
 /* Forgets the arguments, for another question. */
 void call_reset(struct call *call);
 
+/* Of an answer that is an error. */
+enum store_refusal store_refusal_of(const struct reply *reply);
 /* Sends a command nobody waits for. */
 void store_fire(struct store *store, const struct slice *argv, size_t argc);
 /* The run is open, or has ended: keeps <prefix>:open and <prefix>:recent. */

@@ -122,9 +122,38 @@ static bool is_list_of(const struct reply *reply, size_t count)
            reply_count(reply) == count;
 }
 
+static void ask_script(struct call *call)
+{
+    static const char *const keys[] = {"log", "run", "text", "reasoning"};
+
+    call_reset(call);
+    call_arg(call, slice_of("EVAL"));
+    call_arg(call, slice_make(script_load.text, script_load.len));
+    call_arg_u64(call, 4);
+    for (size_t i = 0; i < 4; i++)
+        call_arg_key(call, keys[i]);
+    call_arg_u64(call, call->newest);
+    for (size_t i = 0; i < F_COUNT; i++)
+        call_arg(call, slice_of(field_names[i]));
+    call->newest = 0;
+    call_command(call);
+}
+
+static bool is_aborted(const struct reply *reply)
+{
+    struct slice text = reply == NULL ? slice_make(NULL, 0) : reply_text(reply);
+
+    return text.len > 9 && reply_kind(reply) == REPLY_ERROR &&
+           memcmp(text.ptr, "EXECABORT", 9) == 0;
+}
+
 /* The answer of EXEC: HMGET, GET text, GET reasoning, XREVRANGE. */
 static void finish_load(struct call *call, const struct reply *reply)
 {
+    if (call->newest > 0 && is_aborted(reply)) {
+        ask_script(call);
+        return;
+    }
     struct store_task task = {.state = RUN_UNKNOWN};
     store_loaded *done = (store_loaded *)call->done;
 
@@ -199,7 +228,8 @@ static void fire_get(struct call *call, const char *what)
     fire_queued(call);
 }
 
-/* A transaction and not a script: large texts and logs need not go through Lua. */
+/* A transaction and not a script: large texts and logs need not go through Lua. But a Redis
+ * that is full refuses to queue commands, reads as well; then it is asked by a script. */
 void store_load(struct store *store, const struct task_key *task, size_t newest,
                 store_loaded *done, void *ctx)
 {
@@ -207,6 +237,7 @@ void store_load(struct store *store, const struct task_key *task, size_t newest,
 
     call->done = (void (*)(void))done;
     call->ctx = ctx;
+    call->newest = newest == 0 ? 1 : newest;
     /* All or nothing, lest a lone MULTI swallow everything that follows. */
     if (link_has_room(store->link, 6)) {
         call_arg(call, slice_of("MULTI"));
@@ -220,7 +251,7 @@ void store_load(struct store *store, const struct task_key *task, size_t newest,
         call_arg(call, slice_of("+"));
         call_arg(call, slice_of("-"));
         call_arg(call, slice_of("COUNT"));
-        call_arg_u64(call, newest == 0 ? 1 : newest);
+        call_arg_u64(call, call->newest);
         fire_queued(call);
     }
     call_arg(call, slice_of("EXEC"));

@@ -96,7 +96,7 @@ static void finish_publish(struct call *call, const struct reply *reply)
 
     if (!is_answer(reply, 9)) {
         if (reply != NULL && reply_kind(reply) == REPLY_ERROR)
-            result.detail = "Redis answered with an error";
+            result.detail = store_refusal_text(store_refusal_of(reply));
         done(call->ctx, &result);
         return;
     }

@@ -258,15 +258,16 @@ static void name_target(struct redis_url *url)
 {
     struct buf target;
 
-    buf_init(&target, 2 * URL_MAX_BYTES);
-    if (url->sentinels == NULL)
+    buf_init(&target, (size_t)2 * URL_MAX_BYTES);
+    if (url->sentinels == NULL) {
         redis_place_name(&url->place, &target);
-    else
+    } else {
         buf_printf(&target, "%s@", url->master);
-    for (size_t i = 0; i < url->sentinel_count; i++) {
-        if (i > 0)
-            buf_putc(&target, ',');
-        redis_place_name(&url->sentinels[i], &target);
+        for (size_t i = 0; i < url->sentinel_count; i++) {
+            if (i > 0)
+                buf_putc(&target, ',');
+            redis_place_name(&url->sentinels[i], &target);
+        }
     }
     if (url->db != 0)
         buf_printf(&target, "/%u", url->db);

@@ -39,6 +39,10 @@ struct bus_ops {
                  void (*done)(void *ctx, bool ok), void *ctx);
     /* NULL when healthy, else a short reason for /readyz. */
     const char *(*trouble)(struct bus *bus);
+    /* Before anything is served; may run the loop for a moment. False, with a sentence that
+     * holds the remedy, when what is there must not be used. A server that is away is no
+     * reason. NULL: nothing to judge. */
+    bool (*judge)(struct bus *bus, struct buf *error);
     void (*free)(struct bus *bus);
 };
 

@@ -17,7 +17,7 @@ static struct bus_redis *of(struct bus *bus)
 
 static void on_commands_up(void *ctx)
 {
-    bus_check_server(ctx);
+    bus_server_up(ctx);
     bus_sweep_reset(ctx);
     bus_watch_resume(ctx);
 }
@@ -145,7 +145,7 @@ static const char *redis_trouble(struct bus *base)
         return link_trouble(bus->commands);
     if (!link_is_up(bus->messages))
         return link_trouble(bus->messages);
-    return bus->problem;
+    return bus_server_trouble(bus);
 }
 
 /* ---- life ---- */
@@ -157,6 +157,7 @@ static void redis_free(struct bus *base)
     timer_release(&bus->tick);
     timer_release(&bus->sweep);
     hub_set_feed(bus->hub, NULL, NULL);
+    bus_server_release(bus);
     store_free(bus->store);
     link_free(bus->messages);
     link_free(bus->commands);
@@ -172,6 +173,7 @@ static const struct bus_ops bus_slots = {
     .erase = redis_erase,
     .list = redis_list,
     .trouble = redis_trouble,
+    .judge = bus_server_judge,
     .free = redis_free,
 };
 
@@ -266,6 +268,7 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
     list_init(&bus->watches);
     list_init(&bus->stops);
     add_counters(bus, counters);
+    bus_server_watch(bus, counters);
     timer_init(&bus->tick, loop, bus_watch_tick);
     timer_start(&bus->tick, BUS_TICK_MS, BUS_TICK_MS);
     timer_init(&bus->sweep, loop, bus_sweep_tick);

@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/map.h"
 #include "bus/bus.h"
+#include "redis/fitness.h"
 #include "redis/store.h"
 
 /* Entries of a task that is loaded: a late join must stay a matter of a few milliseconds.
@@ -36,7 +37,14 @@ struct bus_redis {
     struct link *commands;
     struct link *messages;
     struct store *store;
-    const char *problem; /* the server is not fit for us; static text, or NULL */
+    struct fitness *fitness;
+    bool is_judged;   /* the start is over */
+    bool is_refusing; /* Redis answered writes with errors, and nothing better since */
+    enum store_refusal refusal; /* the last one */
+    uint64_t refused_ms;        /* when it was */
+    uint64_t refusal_told_ms;   /* when diagnostics heard of it */
+    uint64_t refused_count;     /* since writes were last taken */
+    struct timer recovery;
 
     struct map *by_channel; /* struct watch */
     struct list watches;    /* by the time of their next probe */
@@ -64,6 +72,8 @@ struct bus_redis {
     struct counter *bad_entries;
     struct counter *ended;
     struct counter *losses;
+    struct counter *refusals[STORE_REFUSALS];
+    struct counter *unfit[FITNESS_STATES];
 };
 
 /* redis_watch.c: topics that are read here, kept level with Redis */
@@ -109,8 +119,16 @@ struct bus_note {
 };
 bool bus_note_read(struct slice json, struct bus_note *note);
 
-/* redis_sweep.c: runs that nobody else ends, and whether the server is fit */
-void bus_check_server(struct bus_redis *bus);
+/* redis_server.c: what the operator must know of the server */
+/* Registers counters; once the links and the store are there. */
+void bus_server_watch(struct bus_redis *bus, struct counters *counters);
+void bus_server_up(struct bus_redis *bus);
+void bus_server_release(struct bus_redis *bus);
+const char *bus_server_trouble(const struct bus_redis *bus);
+/* bus_ops.judge */
+bool bus_server_judge(struct bus *bus, struct buf *error);
+
+/* redis_sweep.c: runs that nobody else ends */
 void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t epoch);
 /* The connection is new: what Redis did before is not known. */
 void bus_sweep_reset(struct bus_redis *bus);

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "bus/redis_inside.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- ending one run ---- */
@@ -203,61 +202,4 @@ void bus_sweep_release(struct bus_redis *bus)
         list_remove(node);
         free(LIST_ENTRY(node, struct pending_stop, node));
     }
-}
-
-/* ---- the server ---- */
-
-/* The value behind "\r\nname:" in an answer of INFO. */
-static struct slice info_value(struct slice info, const char *name)
-{
-    const char *at =
-        info.len == 0 ? NULL : memmem(info.ptr, info.len, name, strlen(name));
-    const char *end;
-    size_t rest;
-
-    if (at == NULL)
-        return slice_make(NULL, 0);
-    at += strlen(name);
-    rest = info.len - (size_t)(at - info.ptr);
-    end = memchr(at, '\r', rest);
-    return slice_make(at, end == NULL ? rest : (size_t)(end - at));
-}
-
-static bool is_old(struct slice version)
-{
-    char text[32];
-    unsigned long major;
-    unsigned long minor;
-    char *end;
-
-    (void)snprintf(text, sizeof(text), "%.*s", (int)version.len, version.ptr);
-    major = strtoul(text, &end, 10);
-    minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
-    return major < 6 || (major == 6 && minor < 2);
-}
-
-static void on_info(void *ctx, const struct reply *reply)
-{
-    struct bus_redis *bus = ctx;
-
-    if (reply == NULL || reply_kind(reply) != REPLY_TEXT)
-        return;
-    struct slice version = info_value(reply_text(reply), "\nredis_version:");
-    struct slice policy = info_value(reply_text(reply), "\nmaxmemory_policy:");
-    bus->problem = NULL;
-    if (version.len > 0 && is_old(version)) {
-        bus->problem = "Redis 6.2 or newer is needed";
-        diag(DIAG_ERROR, "redis is too old", DIAG_SLICE("version", version),
-             DIAG_S("needed", "6.2"));
-    }
-    if (policy.len > 0 && !slice_is(policy, "noeviction"))
-        diag(DIAG_ERROR, "redis may throw tasks away: set maxmemory-policy noeviction",
-             DIAG_SLICE("maxmemory_policy", policy));
-}
-
-void bus_check_server(struct bus_redis *bus)
-{
-    struct slice argv[1] = {slice_of("INFO")};
-
-    link_command(bus->commands, argv, 1, on_info, bus);
 }

@@ -89,6 +89,15 @@ static void connect_http(struct thinkwire *thinkwire, const char *url,
     thinkwire->http = http_client_new(thinkwire->loop, NULL);
 }
 
+static void note_refusal(void *ctx, enum store_refusal refusal)
+{
+    struct thinkwire *thinkwire = ctx;
+
+    snprintf(thinkwire->last_trouble, sizeof(thinkwire->last_trouble), "%s",
+             store_refusal_text(refusal));
+    thinkwire->refused_ms = loop_now_ms(thinkwire->loop);
+}
+
 static bool connect_redis(struct thinkwire *thinkwire, const char *url,
                           const struct thinkwire_options *options, struct buf *error)
 {
@@ -99,6 +108,7 @@ static bool connect_redis(struct thinkwire *thinkwire, const char *url,
     if (thinkwire->link == NULL)
         return false;
     thinkwire->store = store_new(thinkwire->link, prefix, &limits);
+    store_on_refused(thinkwire->store, note_refusal, thinkwire);
     thinkwire->sink = sink_redis_new(thinkwire->store);
     return true;
 }

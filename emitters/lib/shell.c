@@ -226,12 +226,18 @@ static void start_leaving(struct thinkwire *thinkwire, uint64_t timeout_ms)
     timer_start(&thinkwire->deadline, timeout_ms, 0);
 }
 
+/* What was refused is repeated once a second at the least. */
+#define REFUSAL_MS 2000
+
 /* The mutex is held. */
 static void tell_trouble(struct thinkwire *thinkwire)
 {
     const char *words = thinkwire->last_trouble;
-    if (thinkwire->link != NULL)
+    uint64_t now = loop_now_ms(thinkwire->loop);
+    if (thinkwire->link != NULL && !link_is_up(thinkwire->link))
         words = link_trouble(thinkwire->link);
+    else if (thinkwire->link != NULL && now - thinkwire->refused_ms > REFUSAL_MS)
+        words = NULL;
     thinkwire->wants_trouble = false;
     snprintf(thinkwire->trouble, sizeof(thinkwire->trouble), "%s",
              words != NULL ? words : "");

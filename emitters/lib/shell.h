@@ -77,7 +77,8 @@ struct thinkwire {
     struct link *link; /* Redis */
     struct store *store;
     struct emitter_sink *sink;
-    char last_trouble[160];   /* HTTP: of the last request; the loop's */
+    char last_trouble[160]; /* HTTP: of the last request; Redis: of the last refusal */
+    uint64_t refused_ms;    /* Redis: when that was */
     struct http_client *http; /* HTTP */
     struct list runs;         /* the loop's */
     struct timer deadline;    /* of disconnecting */

@@ -9,6 +9,7 @@ int main(void)
     failures += test_heal();
     failures += test_history();
     failures += test_endings();
+    failures += test_server();
     failures += test_frappe();
     return failures;
 }

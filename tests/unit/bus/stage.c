@@ -41,18 +41,23 @@ static bool is_bus_well(void *ctx)
     return stage->bus->ops->trouble(stage->bus) == NULL;
 }
 
-static void open_bus(struct stage *stage)
+void stage_open_without_bus(struct stage *stage, void **state)
 {
-    stage->bus = bus_redis_new(stage->scene->loop, stage->hub, stage->scene->redis.url,
-                               "tw", &stage->limits, stage->counters, &stage->listed);
+    open_hub(stage, state);
+}
+
+void stage_open_bus(struct stage *stage, const char *url)
+{
+    stage->bus = bus_redis_new(stage->scene->loop, stage->hub, url, "tw",
+                               &stage->limits, stage->counters, &stage->listed);
     assert_non_null(stage->bus);
-    scene_until(stage->scene, is_bus_well, stage);
 }
 
 void stage_open(struct stage *stage, void **state)
 {
     open_hub(stage, state);
-    open_bus(stage);
+    stage_open_bus(stage, stage->scene->redis.url);
+    scene_until(stage->scene, is_bus_well, stage);
 }
 
 static bool is_frappe_well(void *ctx)

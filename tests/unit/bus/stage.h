@@ -25,6 +25,9 @@ struct stage {
 /* With the Redis bus; `frappe` too when asked for. */
 void stage_open(struct stage *stage, void **state);
 void stage_open_frappe(struct stage *stage, void **state);
+/* In two steps; the bus is not waited for. */
+void stage_open_without_bus(struct stage *stage, void **state);
+void stage_open_bus(struct stage *stage, const char *url);
 void stage_close(struct stage *stage);
 /* A counter's value, by the name and label of its line in the exposition. */
 uint64_t stage_counter(struct stage *stage, const char *line);

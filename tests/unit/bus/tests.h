@@ -11,6 +11,7 @@ int test_redis(void);
 int test_heal(void);
 int test_history(void);
 int test_endings(void);
+int test_server(void);
 int test_frappe(void);
 
 #endif

@@ -7,6 +7,7 @@ int main(void)
     int failures = test_url();
     failures += test_link();
     failures += test_sentinel();
+    failures += test_fitness();
     failures += test_subscribe();
     failures += test_publish();
     failures += test_runs();
