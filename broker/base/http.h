@@ -129,8 +129,7 @@ struct http_route {
 /* Decides on a WebSocket upgrade. Answer 0 to accept: then on_open follows with the pipe,
  * whose owner must be set there. Otherwise an HTTP status (400..599): the transport answers
  * it with `*body` (static text) and `*content_type` and closes. `*token` is handed to
- * on_open; when the upgrade fails after accept, on_open is called with pipe NULL so that
- * the token can be freed. */
+ * on_open, which always follows. */
 struct ws_route {
     const char *path;
     bool is_prefix;

@@ -1,4 +1,4 @@
-/* ws.c - WebSocket server frames (RFC 6455 section 5.2). */
+/* ws.c - WebSocket server frames, written (RFC 6455 section 5.2). */
 /* SPDX-License-Identifier: MIT */
 #include "codec/ws.h"
 
@@ -87,37 +87,4 @@ bool ws_frame_parts(struct buf *out, enum ws_opcode opcode, struct slice head,
 bool ws_frame(struct buf *out, enum ws_opcode opcode, struct slice payload)
 {
     return ws_frame_parts(out, opcode, slice_make(NULL, 0), payload);
-}
-
-/* The whole length of the frame at the front, at most what there is. */
-static size_t first_frame(const unsigned char *frames, size_t len)
-{
-    if (len < 2)
-        return len;
-    size_t payload_len = frames[1] & 0x7fu;
-    size_t header = 2;
-    if (payload_len >= LEN_16) {
-        size_t bytes = payload_len == LEN_16 ? 2 : 8;
-        if (len < 2 + bytes)
-            return len;
-        payload_len = 0;
-        for (size_t i = 0; i < bytes; i++)
-            payload_len = payload_len << 8 | frames[2 + i];
-        header += bytes;
-    }
-    return payload_len > len - header ? len : header + payload_len;
-}
-
-size_t ws_whole_frames(struct slice frames, size_t limit)
-{
-    size_t at = 0;
-
-    while (at < frames.len) {
-        const void *from = frames.ptr + at;
-        size_t next = at + first_frame(from, frames.len - at);
-        if (next > limit && at > 0)
-            break;
-        at = next;
-    }
-    return at;
 }

@@ -1,4 +1,4 @@
-/* ws.h - WebSocket server frames (RFC 6455 section 5.2). */
+/* ws.h - WebSocket frames (RFC 6455 section 5): a server's out, a client's in. */
 /* SPDX-License-Identifier: MIT */
 #ifndef THINKWIRE_CODEC_WS_H
 #define THINKWIRE_CODEC_WS_H
@@ -22,8 +22,55 @@ size_t ws_frame_size(size_t payload_len);
 /* The header of an unfragmented frame into `out` (10 bytes): its length 2, 4 or 10. For a
  * frame whose payload is written in place; payload_len + header <= WS_FRAME_MAX_BYTES. */
 size_t ws_header(char *out, enum ws_opcode opcode, size_t payload_len);
-/* How many of the first bytes of `frames` are whole frames and at most `limit`; at least
- * one frame when `frames` is not empty. `frames` is our own output. */
-size_t ws_whole_frames(struct slice frames, size_t limit);
+
+/* ---- what a client sends ---- */
+
+#define WS_HEAD_MAX_BYTES    14  /* two, eight of length, four of mask */
+#define WS_CONTROL_MAX_BYTES 125 /* RFC 6455 section 5.5 */
+
+/* Between two reads; zeroed at the start of a connection. */
+struct ws_reader {
+    uint64_t left; /* of the frame's payload */
+    unsigned char head[WS_HEAD_MAX_BYTES];
+    uint8_t head_len;
+    uint8_t message; /* opcode of the message that is not complete yet, or 0 */
+    uint8_t key_at;  /* which byte of the mask is next */
+    uint8_t control_len;
+    bool is_in_payload;
+    bool is_broken;
+    char control[WS_CONTROL_MAX_BYTES];
+};
+
+enum ws_read {
+    WS_READ_MORE,    /* everything is taken; nothing whole yet */
+    WS_READ_MESSAGE, /* a part of a text or binary message */
+    WS_READ_CONTROL, /* a whole ping, pong or close */
+    WS_READ_BROKEN   /* a protocol error (1002): nothing more can be read */
+};
+
+struct ws_part {
+    enum ws_opcode opcode; /* of the message, also for its continuations */
+    struct slice payload;  /* without the mask; valid until the next read */
+    uint64_t left;         /* bytes this frame has announced and not brought yet */
+    bool is_first;         /* of its message */
+    bool is_last;          /* the message is complete with it */
+    const char *problem;   /* WS_READ_BROKEN: what is wrong, a fixed phrase */
+};
+
+/* What was received and is to be read: moves forward as it is read. */
+struct ws_bytes {
+    char *ptr;
+    size_t len;
+};
+
+/* Takes the next part out of `input`. The mask is taken off in place. A frame's first part comes as soon as its length is known, even without
+ * payload, so that a message can be refused before it is sent. Call it until it answers
+ * WS_READ_MORE or WS_READ_BROKEN. */
+enum ws_read ws_read(struct ws_reader *reader, struct ws_bytes *input,
+                     struct ws_part *part);
+
+/* The payload of a close frame: `*code` is 0 when it has none. False when it is malformed
+ * or has a code that may not be sent (RFC 6455 section 7.4); the reason is not looked at. */
+bool ws_close_read(struct slice payload, unsigned *code);
 
 #endif

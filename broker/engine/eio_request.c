@@ -409,10 +409,9 @@ void eio_request_open(void *ctx, struct pipe *pipe, void *token)
     struct eio_server *server = ctx;
     struct upgrade_token *kept = token;
 
-    if (pipe != NULL && kept->handshake != NULL)
+    if (kept->handshake != NULL)
         open_websocket(server, pipe, kept);
-    else if (pipe != NULL)
+    else
         open_probe(server, pipe, kept->sid);
-    free(kept->handshake);
     free(kept);
 }

@@ -500,13 +500,8 @@ static unsigned accept_ws(void *ctx, const struct http_request *request, void **
 static void open_ws(void *ctx, struct pipe *pipe, void *token)
 {
     struct session_set *set = ctx;
-    struct ws_session *ws;
+    struct ws_session *ws = mem_new(sizeof(*ws));
 
-    if (pipe == NULL) {
-        visit_end(token);
-        return;
-    }
-    ws = mem_new(sizeof(*ws));
     session_init(&ws->session, set, &ws_ops, DIALECT_WS);
     /* A client that asks on without reading the answers is closed. */
     buf_init(&ws->notes, set->options.answer_bytes);

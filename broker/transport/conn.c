@@ -110,7 +110,6 @@ void conn_accept(struct server *server, int fd, const char *peer_text)
     conn->state = CONN_HEAD;
     list_init(&conn->node);
     list_init(&conn->wait);
-    list_init(&conn->queue);
     list_init(&conn->leaving);
     turn_task_init(&conn->task, run_later);
     buf_init(&conn->in, INPUT_MAX_BYTES);
@@ -142,8 +141,6 @@ static void tell_owner(struct conn *conn, const char *reason)
             x->pub.on_closed(&x->pub);
         exchange_free(x);
     }
-    if (conn->upgrade != NULL)
-        ws_abandon(conn);
     if (conn->pipe.owner == NULL)
         return;
     const struct pipe_owner *owner = conn->pipe.owner;
@@ -164,11 +161,11 @@ void conn_finish(struct conn *conn, const char *reason)
     wire_kill(conn);
     deadline_clear(conn);
     turn_cancel(&conn->task);
-    list_remove(&conn->queue);
     drain_forget(conn);
     tell_owner(conn, reason != NULL ? reason : "transport close");
     turn_cancel(&conn->task); /* the owner may have asked for more */
     pipe_release(conn);
+    ws_release(conn);
     buf_release(&conn->in);
     list_remove(&conn->node);
     server->conn_count--;

@@ -51,7 +51,6 @@ void conn_retire(struct conn *conn)
         break;
     case CONN_BODY:
     case CONN_ANSWER:
-    case CONN_UPGRADE: /* it is asked again when it is open */
     case CONN_LINGER:
     case CONN_GONE:
         break;

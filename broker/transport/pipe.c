@@ -18,18 +18,9 @@
 /*
  * Why send(2) and not lws_write(): lws_write() copies what the socket does not take, up
  * to the whole 64 KB for each stalled reader, unless poll(2) is asked first, a second
- * system call for each frame. Here a short write costs an offset. libwebsockets sends
- * by itself only on a WebSocket and only when it is told that the socket is writable (a
- * pong, the echo of a close); between our writes the stream must therefore stand
- * between two frames: when the socket tears one, the end of that frame (one frame, at
- * most 64 KB, seldom above a few hundred bytes) goes to lws_write(), which holds it in
- * front of everything else.
+ * system call for each frame. Here a short write costs an offset. Everything goes
+ * through conn->rest in order, so a torn frame is always ended before the next begins.
  */
-
-static bool is_websocket(const struct conn *conn)
-{
-    return conn->state == CONN_WEBSOCKET;
-}
 
 static void drop_rest(struct conn *conn)
 {
@@ -45,30 +36,12 @@ void pipe_release(struct conn *conn)
     conn->farewell = NULL;
 }
 
-/* Of `left`, which was cut after `sent` bytes: hands over the end of a torn frame.
- * Answers how many bytes are taken care of, or -1. */
-static ssize_t finish_torn_frame(struct conn *conn, struct slice left, size_t sent)
-{
-    size_t whole = ws_whole_frames(left, sent);
-
-    if (whole == sent || sent == 0)
-        return (ssize_t)sent;
-    /* Torn is the first frame, when it is longer than `sent`, or the one after. */
-    if (whole < sent)
-        whole += ws_whole_frames(slice_make(left.ptr + whole, left.len - whole), 1);
-    if (!wire_finish_frame(conn, left.ptr + sent, whole - sent))
-        return -1;
-    return (ssize_t)whole;
-}
-
 /* One write; answers how far it came, 0 when the socket is full, -1 when it is dead. */
 static ssize_t write_once(struct conn *conn, struct slice left, bool *is_full)
 {
     size_t want = left.len < WRITE_MAX_BYTES ? left.len : WRITE_MAX_BYTES;
     ssize_t sent = 0;
 
-    if (want < left.len && is_websocket(conn))
-        want = ws_whole_frames(left, WRITE_MAX_BYTES);
     do {
         sent = send(wire_fd(conn), left.ptr, want, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
@@ -79,8 +52,6 @@ static ssize_t write_once(struct conn *conn, struct slice left, bool *is_full)
     counter_add(conn->server->count.sent_bytes, (uint64_t)sent);
     conn->sent_bytes += (uint64_t)sent;
     *is_full = (size_t)sent < want;
-    if (*is_full && is_websocket(conn))
-        return finish_torn_frame(conn, left, (size_t)sent);
     return sent;
 }
 
@@ -108,7 +79,7 @@ static bool flush_rest(struct conn *conn)
     return true;
 }
 
-/* Only a 100 Continue that did not fit stands before something else. */
+/* A 100 Continue, a 101 or a pong that did not fit stands before something else. */
 static void keep_behind_rest(struct conn *conn, const struct bytes *bytes)
 {
     size_t left = conn->rest->len - conn->rest_at;
@@ -132,10 +103,6 @@ bool pipe_put(struct conn *conn, struct bytes *bytes)
         return true;
     conn->rest = bytes_ref(bytes);
     conn->rest_at = 0;
-    if (is_websocket(conn) && wire_is_buffering(conn)) {
-        wire_want_writable(conn);
-        return false;
-    }
     return flush_rest(conn);
 }
 
@@ -155,12 +122,15 @@ static bool send_frames(struct pipe *pipe, struct bytes *bytes)
 /* ---- the end of a stream ---- */
 
 /* Everything is out. An HTTP/1.1 connection goes on to the next request; on a WebSocket
- * the peer's answer is awaited, but a peer that looks for the end alone sees it now. */
+ * the peer's answer is awaited unless it came first, and a peer that looks for the end
+ * alone sees it now. */
 static void stream_ended(struct conn *conn)
 {
     conn->has_said_bye = true;
     if (conn->state == CONN_STREAM)
         conn_later(conn, LATER_ADVANCE);
+    else if (conn->websocket->has_heard_bye)
+        conn_later(conn, LATER_KILL);
     else
         (void)shutdown(wire_fd(conn), SHUT_WR);
 }
@@ -214,7 +184,6 @@ static void close_pipe(struct pipe *pipe, unsigned code, const char *reason)
         say_farewell(conn);
 }
 
-/* What libwebsockets sends by itself is missing in the sum: a pong, the end of a torn frame. */
 static struct pipe_progress progress(const struct pipe *pipe)
 {
     const struct conn *conn = (const struct conn *)(const void *)pipe;
@@ -249,6 +218,8 @@ void pipe_writable(struct conn *conn)
             respond_done(conn);
         return;
     }
+    if (!ws_flush(conn))
+        return;
     if (conn->is_ending && !conn->has_said_bye)
         say_farewell(conn);
     if (conn->pipe.owner == NULL || conn->pipe.is_closing || !conn->pipe.is_full)

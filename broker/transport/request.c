@@ -343,7 +343,7 @@ bool request_input(struct conn *conn, const char *data, size_t len)
         finish_body(conn);
     if (conn->state == CONN_HEAD)
         request_advance(conn);
-    else if (conn->in.len >= H1_HEAD_MAX_BYTES)
+    else if (conn->state != CONN_WEBSOCKET && conn->in.len >= H1_HEAD_MAX_BYTES)
         conn_set_paused(conn, true); /* and do not hear it go until we read again */
     return true;
 }

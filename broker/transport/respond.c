@@ -177,6 +177,31 @@ void respond_refusal(struct conn *conn, unsigned status, const char *code,
     buf_release(&body);
 }
 
+void respond_switch(struct conn *conn, struct exchange *x, struct slice accept)
+{
+    const struct http_request *request = &x->request;
+    struct buf head;
+
+    buf_init(&head, LINES_MAX_BYTES);
+    buf_puts(&head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    buf_slice(&head, accept);
+    buf_puts(&head, "\r\nX-Request-Id: ");
+    buf_slice(&head, request->id);
+    buf_puts(&head, "\r\n");
+    origin_write_lines(server_origins(conn->server, conn->route->judges_origins),
+                       http_header(request, "origin"), http_header(request, "host"),
+                       &head);
+    buf_puts(&head, "\r\n");
+    struct bytes *bytes = buf_share(&head);
+    buf_release(&head);
+    conn->exchange = NULL;
+    exchange_free(x);
+    count_answer(conn, 101);
+    (void)pipe_put(conn, bytes);
+    bytes_unref(bytes);
+}
+
 void respond_ws_refusal(struct conn *conn, struct exchange *x, unsigned status,
                         const char *body, const char *content_type)
 {

@@ -61,6 +61,8 @@ static void count_refusals(struct transport_counters *count, struct counters *co
                                 "Requests that are not proper HTTP");
     count->bad_messages =
         total(counters, "bad_messages_total", NULL, "WebSocket text that is not UTF-8");
+    count->bad_frames = total(counters, "bad_frames_total", NULL,
+                              "WebSocket frames against the protocol");
     count->foreign_origins = total(counters, "foreign_origins_total", NULL,
                                    "Upgrades and preflights of origins not allowed");
     count->timeouts[WAIT_HEAD] =
@@ -97,8 +99,6 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     server->peers = map_new();
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&server->conns);
-    list_init(&server->upgrades);
-    turn_task_init(&server->upgrade_task, ws_run_upgrades);
     deadline_init(server);
     drain_init(server);
     count_all(&server->count, counters);
@@ -117,7 +117,6 @@ void server_free(struct server *server)
     while (!list_is_empty(&server->conns))
         conn_finish(LIST_ENTRY(server->conns.next, struct conn, node),
                     "transport close");
-    turn_cancel(&server->upgrade_task);
     wire_close(server);
     listeners_free(server);
     deadline_release(server);

@@ -12,15 +12,16 @@
  * Pipes, no meaning: the only room that sees <libwebsockets.h>. It bounds every wait
  * and size and hands whole requests and messages up through the routes.
  *
- * libwebsockets serves every client socket, HTTP in its raw-socket role and WebSockets
- * in its own; the HTTP/1 parser is ours (h1.h). That of libwebsockets 4.1.6 was examined
- * first: a GET held for an answer makes it spin on one processor as soon as its client
+ * libwebsockets carries every client socket in its raw-socket role; the HTTP/1 parser
+ * (h1.h) and the reader of frames (codec/ws.h) are ours. Those of libwebsockets 4.1.6 were
+ * examined first: a GET held for an answer makes it spin on one processor as soon as its client
  * closes or pipelines, and never tells (its state DOING_TRANSACTION does not read); it
  * hands chunked bodies up undecoded and believes Content-Length beside
  * Transfer-Encoding; it closes on long heads, odd methods and unknown subprotocols
  * without a word; it decodes %2F before anyone can look; it logs the headers, cookies
- * too, of connections it drops for holding them long; and CVE-2025-11677 is in it. So
- * it is only ever given an upgrade request of our making.
+ * too, of connections it drops for holding them long; CVE-2025-11677 is in it; on a
+ * WebSocket it takes frames without a mask, which RFC 6455 section 5.1 forbids, and does
+ * not tell.
  *
  *   asked                                         answered
  *   Transfer-Encoding; no length where a body     411, closed
@@ -35,6 +36,7 @@
  *   upgrade where no WebSocket is                 404, closed
  *   upgrade by a foreign origin                   403, closed (origin.h)
  *   subprotocols, extensions                      101 without them
+ *   frame without a mask or otherwise malformed   close 1002
  *   half-closed by the client                     counts as closed
  */
 struct server;

@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "codec/ws.h"
 #include "transport/h1.h"
 #include "transport/origin.h"
 #include "transport/server.h"
@@ -16,12 +17,11 @@
  *   accept -> HEAD -> BODY -> BUSY --respond--> ANSWER --+-> HEAD (keep-alive)
  *              |                \                        +-> LINGER -> gone
  *              |                 \--stream--> STREAM ----/
- *              +--upgrade--> UPGRADE -> WEBSOCKET -> gone
+ *              +--upgrade--> WEBSOCKET -> gone
  *
- * Up to UPGRADE the libwebsockets handle (wsi) has its raw-socket role and every byte
- * of HTTP is read and written here. For a WebSocket a duplicate of the descriptor is
- * adopted in the HTTP role together with a request line of our own making, so its HTTP
- * parser never sees a byte from outside; from then on it does the framing.
+ * The libwebsockets handle (wsi) has its raw-socket role all the time: HTTP is read by
+ * h1.c, frames by codec/ws_reader.c, so nothing but these two ever parses a byte from
+ * outside.
  *
  * Nothing is freed under a caller's feet: whatever ends a connection outside of a
  * libwebsockets callback is put off to the end of the turn (conn_later).
@@ -31,15 +31,14 @@ struct lws_context;
 struct lws_vhost;
 struct listener;
 struct exchange;
-struct upgrade;
+struct websocket;
 
 enum conn_state {
-    CONN_HEAD,    /* waits for a request head, or holds a part of one */
-    CONN_BODY,    /* the body of conn->exchange comes in */
-    CONN_BUSY,    /* a handler has conn->exchange */
-    CONN_ANSWER,  /* a whole answer leaves */
-    CONN_STREAM,  /* an open HTTP stream: conn->pipe */
-    CONN_UPGRADE, /* accepted, waits for the end of the turn */
+    CONN_HEAD,   /* waits for a request head, or holds a part of one */
+    CONN_BODY,   /* the body of conn->exchange comes in */
+    CONN_BUSY,   /* a handler has conn->exchange */
+    CONN_ANSWER, /* a whole answer leaves */
+    CONN_STREAM, /* an open HTTP stream: conn->pipe */
     CONN_WEBSOCKET,
     CONN_LINGER, /* we have shut down our side and wait for theirs */
     CONN_GONE
@@ -66,7 +65,6 @@ struct conn {
     struct peer *peer;
     struct list node;    /* server->conns */
     struct list wait;    /* server->waits[] */
-    struct list queue;   /* server->upgrades */
     struct list leaving; /* server->leaving */
     uint64_t deadline_ms;
     struct turn_task task;
@@ -79,7 +77,7 @@ struct conn {
     size_t scanned;
     uint64_t discard; /* bytes of a refused body still to come */
     struct exchange *exchange;
-    struct upgrade *upgrade;
+    struct websocket *websocket;
     const struct ws_route *route; /* of a WebSocket */
     const char *reason;           /* why it was cut, or NULL */
     uint64_t sent_bytes;          /* taken by the kernel */
@@ -93,17 +91,16 @@ struct conn {
     bool is_paused;    /* we do not read */
     bool is_ending;    /* pipe_close() was called */
     bool has_said_bye; /* and all that was to be sent has left */
-    bool is_binary;    /* the message being put together */
     bool is_retired;   /* conn_retire() was called */
 };
 
 #define REQUEST_ID_SIZE 20 /* "req_" and 16 characters; no NUL */
 
-/* What stands between the 101 and the request that asked for it. */
-struct upgrade {
-    void *token;
-    char key[25];
-    struct buf lines; /* for the 101: X-Request-Id and CORS */
+/* What a connection has more since it is a WebSocket. */
+struct websocket {
+    struct ws_reader reader;
+    struct bytes *pong; /* owed, waits behind conn->rest; only the newest counts */
+    bool has_heard_bye; /* the peer's close frame came */
 };
 
 struct exchange {
@@ -134,6 +131,7 @@ struct transport_counters {
     struct counter *oversize_message;
     struct counter *bad_requests;
     struct counter *bad_messages;
+    struct counter *bad_frames;
     struct counter *foreign_origins;
     struct counter *timeouts[WAIT_KINDS];
 };
@@ -159,10 +157,8 @@ struct server {
     uint64_t wait_ms[WAIT_KINDS];
     struct timer wait_timer;
     uint64_t wait_timer_ms; /* when it fires */
-    struct list upgrades;
-    struct turn_task upgrade_task;
-    struct diag_gate gate; /* for lines a peer can cause */
-    struct conn *adopting; /* whose wsi is being made, during that call only */
+    struct diag_gate gate;  /* for lines a peer can cause */
+    struct conn *adopting;  /* whose wsi is being made, during that call only */
     uint64_t date_second;
     char date[32];
     bool is_draining;    /* server_stop_listening() was called */
@@ -230,6 +226,8 @@ void respond_refusal(struct conn *conn, unsigned status, const char *code,
 void respond_done(struct conn *conn);
 /* Sends 100 Continue. */
 void respond_continue(struct conn *conn);
+/* The 101 to `x` (freed here); `accept` is the value of Sec-WebSocket-Accept. */
+void respond_switch(struct conn *conn, struct exchange *x, struct slice accept);
 /* A refused WebSocket: `body` as `content_type`, then the connection closes. */
 void respond_ws_refusal(struct conn *conn, struct exchange *x, unsigned status,
                         const char *body, const char *content_type);
@@ -246,34 +244,22 @@ void pipe_release(struct conn *conn);
 /* ---- ws.c ---- */
 /* A WebSocket upgrade was asked for by `x` (freed here). */
 void ws_upgrade(struct conn *conn, struct exchange *x);
-void ws_run_upgrades(struct turn_task *task);
-/* An upgrade that was accepted comes to nothing: its token goes back. */
-void ws_abandon(struct conn *conn);
-void ws_receive(struct conn *conn, const char *data, size_t len);
-/* Appends the head of the 101 answer. */
-bool ws_add_lines(struct conn *conn, char **at, size_t room);
+/* Bytes of a connection that is a WebSocket; changed in place. */
+void ws_input(struct conn *conn, struct ws_bytes input);
+/* What was owed while the socket was full is sent; false when something is kept again. */
+bool ws_flush(struct conn *conn);
+void ws_release(struct conn *conn);
 
 /* ---- wire.c: the one file that calls libwebsockets ---- */
 bool wire_open(struct server *server, struct buf *error);
 void wire_close(struct server *server);
+#define SHA1_BYTES 20
+void wire_sha1(struct slice data, unsigned char out[SHA1_BYTES]);
 /* Makes a raw wsi of `fd` for conn; takes `fd` also on failure. */
 bool wire_adopt_raw(struct conn *conn, int fd);
-/* A second descriptor of conn's socket, or -1. */
-int wire_duplicate(const struct conn *conn);
-/* Lets go of the raw wsi and adopts `fd`, its duplicate, as a WebSocket; takes `fd`. */
-bool wire_adopt_ws(struct conn *conn, int fd);
 int wire_fd(const struct conn *conn);
 void wire_want_writable(struct conn *conn);
 void wire_set_reading(struct conn *conn, bool is_reading);
-/* libwebsockets holds bytes of its own (a pong, the end of a torn frame). */
-bool wire_is_buffering(const struct conn *conn);
-/* Hands the end of a torn frame over; copied there. */
-bool wire_finish_frame(struct conn *conn, const char *data, size_t len);
-bool wire_message_is_first(const struct conn *conn);
-bool wire_message_is_final(const struct conn *conn);
-bool wire_message_is_binary(const struct conn *conn);
-/* Bytes of the frame that are announced but not here yet. */
-size_t wire_frame_left(const struct conn *conn);
 /* Closes the wsi at once; no callback names conn afterwards. */
 void wire_kill(struct conn *conn);
 

@@ -2,23 +2,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport/transport.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libwebsockets.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <uv.h>
 
-/* Read from the socket at a time before a connection is a WebSocket. */
+/* Read from a socket at a time. */
 #define READ_BYTES 4096
-/* Read at a time from a WebSocket: libwebsockets keeps a buffer of this size per
- * connection, so idle ones stay small; messages are put together by ws.c. */
-#define WS_READ_BYTES 128
-/* Without it a write would be cut to WS_READ_BYTES and the rest copied. */
-#define WRITE_BYTES 65536
-/* Descriptors besides the connections: Redis, provider connections, files; and those
- * that are open twice for a moment while they become WebSockets. */
+/* Descriptors besides the connections: Redis, provider connections, files. */
 #define SPARE_FILES 1024
 /* Rounds of the loop that closing may take; each handle needs one or two. */
 #define CLOSE_ROUNDS 1000
@@ -41,9 +31,14 @@ static int on_adopted(struct lws *wsi)
     return 0;
 }
 
-static int on_raw_input(struct conn *conn, const void *data, size_t len)
+static int on_input(struct conn *conn, void *data, size_t len)
 {
-    return conn != NULL && request_input(conn, data, len) ? 0 : -1;
+    if (conn == NULL)
+        return -1;
+    if (conn->state != CONN_WEBSOCKET)
+        return request_input(conn, data, len) ? 0 : -1;
+    ws_input(conn, (struct ws_bytes){.ptr = data, .len = len});
+    return 0;
 }
 
 static int on_writable(struct conn *conn)
@@ -62,102 +57,28 @@ static int on_closed(struct lws *wsi, struct conn *conn)
     return 0;
 }
 
-/* What may come here is a request of our own making, or nothing. The rest of the guard
- * is for CVE-2025-11677: after a refused Upgrade libwebsockets 4.1.6 calls this with a
- * pointer into a freed header table, so only the length is looked at. */
-static int on_confirm_upgrade(struct lws *wsi)
-{
-    struct server *server = server_of(wsi);
-
-    if (server->adopting == NULL || lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0)
-        return -1;
-    return 0;
-}
-
-static int on_add_headers(struct conn *conn, struct lws_process_html_args *args)
-{
-    if (conn == NULL || args->max_len < 0)
-        return -1;
-    return ws_add_lines(conn, &args->p, (size_t)args->max_len) ? 0 : -1;
-}
-
-static int on_message_part(struct conn *conn, const void *data, size_t len)
-{
-    if (conn != NULL)
-        ws_receive(conn, data, len);
-    return 0;
-}
-
-static int on_pong(struct conn *conn)
-{
-    if (conn != NULL)
-        conn->heard++;
-    return 0;
-}
-
-/* libwebsockets begins to close by itself: on a protocol error it has a close frame to
- * send and waits for the answer. Nothing of ours may follow, and our bound in time
- * counts. */
-static int on_closing(struct conn *conn)
-{
-    if (conn == NULL || conn->state != CONN_WEBSOCKET)
-        return 0;
-    conn->pipe.is_closing = true;
-    pipe_release(conn);
-    if (!list_is_linked(&conn->wait))
-        deadline_set(conn, WAIT_CLOSE);
-    return 0;
-}
-
-/* The peer closes. When our close frame has left, its own is the answer to it and one
- * more from us would be one too many: -1 just ends the connection. */
-static int on_peer_close(struct conn *conn)
-{
-    if (conn == NULL || conn->has_said_bye)
-        return -1;
-    return on_closing(conn);
-}
-
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user,
                     void *in, size_t len)
 {
     switch (reason) {
     case LWS_CALLBACK_RAW_ADOPT:
-    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
         return on_adopted(wsi);
     case LWS_CALLBACK_RAW_RX:
-        return on_raw_input(user, in, len);
+        return on_input(user, in, len);
     case LWS_CALLBACK_RAW_WRITEABLE:
-    case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writable(user);
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return on_confirm_upgrade(wsi);
-    case LWS_CALLBACK_ADD_HEADERS:
-        return on_add_headers(user, in);
-    case LWS_CALLBACK_RECEIVE:
-        return on_message_part(user, in, len);
-    case LWS_CALLBACK_RECEIVE_PONG:
-        return on_pong(user);
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return on_peer_close(user);
-    case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
-        return on_closing(user);
     case LWS_CALLBACK_RAW_CLOSE:
-    case LWS_CALLBACK_CLOSED:
-    case LWS_CALLBACK_CLOSED_HTTP:
         return on_closed(wsi, user);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
     case LWS_CALLBACK_HTTP:
-        return -1; /* only upgrades are adopted in this role */
+        return -1; /* no connection is ever in that role */
     default:
         return 0;
     }
 }
 
 static const struct lws_protocols protocols[] = {
-    {.name = "thinkwire",
-     .callback = on_event,
-     .rx_buffer_size = WS_READ_BYTES,
-     .tx_packet_size = WRITE_BYTES},
+    {.name = "thinkwire", .callback = on_event},
     {.name = NULL},
 };
 
@@ -237,6 +158,13 @@ void wire_close(struct server *server)
         lws_context_destroy(server->context);
 }
 
+void wire_sha1(struct slice data, unsigned char out[SHA1_BYTES])
+{
+    const void *from = data.ptr;
+
+    (void)lws_SHA1(from, data.len, out);
+}
+
 /* ---- one connection ---- */
 
 bool wire_adopt_raw(struct conn *conn, int fd)
@@ -247,47 +175,6 @@ bool wire_adopt_raw(struct conn *conn, int fd)
     struct lws *wsi = lws_adopt_descriptor_vhost(conn->server->vhost, LWS_ADOPT_SOCKET,
                                                  socket, NULL, NULL);
     conn->server->adopting = NULL;
-    if (wsi == NULL)
-        conn->wsi = NULL;
-    return wsi != NULL;
-}
-
-/* The path, headers and subprotocols of the real request were judged by ws.c; what
- * follows here is all that libwebsockets needs, so its parser reads our bytes only.
- * Frames that came with the request ride along. */
-static struct bytes *canonical_request(struct conn *conn)
-{
-    struct buf text;
-
-    buf_init(&text, SIZE_MAX);
-    buf_puts(&text, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-                    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                    "Sec-WebSocket-Key: ");
-    buf_puts(&text, conn->upgrade->key);
-    buf_puts(&text, "\r\n\r\n");
-    buf_slice(&text, buf_view(&conn->in));
-    struct bytes *bytes = buf_share(&text);
-    buf_release(&text);
-    return bytes;
-}
-
-int wire_duplicate(const struct conn *conn)
-{
-    return fcntl(wire_fd(conn), F_DUPFD_CLOEXEC, 0);
-}
-
-bool wire_adopt_ws(struct conn *conn, int fd)
-{
-    struct server *server = conn->server;
-
-    wire_kill(conn);
-    struct bytes *request = canonical_request(conn);
-    buf_release(&conn->in);
-    server->adopting = conn;
-    struct lws *wsi =
-        lws_adopt_socket_vhost_readbuf(server->vhost, fd, request->data, request->len);
-    server->adopting = NULL;
-    bytes_unref(request);
     if (wsi == NULL)
         conn->wsi = NULL;
     return wsi != NULL;
@@ -310,42 +197,6 @@ void wire_set_reading(struct conn *conn, bool is_reading)
         (void)lws_rx_flow_control(conn->wsi, is_reading ? 1 : 0);
 }
 
-bool wire_is_buffering(const struct conn *conn)
-{
-    return lws_partial_buffered(conn->wsi) != 0;
-}
-
-bool wire_finish_frame(struct conn *conn, const char *data, size_t len)
-{
-    /* LWS_WRITE_RAW leaves the bytes alone, whatever its signature says. */
-    union {
-        const char *ours;
-        unsigned char *theirs;
-    } bytes = {.ours = data};
-
-    return lws_write(conn->wsi, bytes.theirs, len, LWS_WRITE_RAW) >= 0;
-}
-
-bool wire_message_is_first(const struct conn *conn)
-{
-    return lws_is_first_fragment(conn->wsi) != 0;
-}
-
-bool wire_message_is_final(const struct conn *conn)
-{
-    return lws_is_final_fragment(conn->wsi) != 0;
-}
-
-size_t wire_frame_left(const struct conn *conn)
-{
-    return lws_remaining_packet_payload(conn->wsi);
-}
-
-bool wire_message_is_binary(const struct conn *conn)
-{
-    return lws_frame_is_binary(conn->wsi) != 0;
-}
-
 void wire_kill(struct conn *conn)
 {
     struct lws *wsi = conn->wsi;
@@ -354,8 +205,5 @@ void wire_kill(struct conn *conn)
         return;
     conn->wsi = NULL;
     lws_set_wsi_user(wsi, NULL);
-    /* With bytes of its own unsent it would go on for five seconds: let them fail. */
-    if (lws_partial_buffered(wsi) != 0)
-        (void)shutdown(lws_get_socket_fd(wsi), SHUT_RDWR);
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }

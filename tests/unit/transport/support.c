@@ -148,10 +148,6 @@ static void ws_open(void *ctx, struct pipe *pipe, void *token)
 
     assert_ptr_equal(token, &world->tokens);
     world->tokens--;
-    if (pipe == NULL) {
-        world->opens_failed++;
-        return;
-    }
     pipe->owner = &test_owner;
     pipe->owner_data = world;
     world->pipe = pipe;

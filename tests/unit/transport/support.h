@@ -34,7 +34,6 @@ struct world {
     unsigned pipes_closed;
     unsigned drains;
     unsigned messages;
-    unsigned opens_failed;
     unsigned tokens; /* out at the moment */
     const char *closed_reason;
     bool echoes;

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -175,39 +176,77 @@ static void text_that_is_not_utf8_closes_with_1007(void **state)
     world_end(&world);
 }
 
-static void broken_frames_end_the_connection_only(void **state)
+static void broken_frames_close_with_1002_and_end_that_connection_only(void **state)
 {
     static const struct {
         const char *bytes;
         size_t len;
+        const char *reason;
     } broken[] = {
-        {"\x83\x80\0\0\0\0", 6},         /* reserved opcode */
-        {"\xc1\x80\0\0\0\0", 6},         /* reserved bit */
-        {"\x09\x80\0\0\0\0", 6},         /* fragmented ping */
-        {"\x89\xfe\x00\x7e\0\0\0\0", 8}, /* ping of 126 bytes */
-        {"\x80\x80\0\0\0\0", 6},         /* continuation of nothing */
-        {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14}, /* 2^64 - 1 bytes */
+        {"\x81\x05Hello", 7, "frame without a mask"},
+        {"\x83\x80\0\0\0\0", 6, "reserved opcode"},
+        {"\xc1\x80\0\0\0\0", 6, "reserved bits without an extension"},
+        {"\x09\x80\0\0\0\0", 6, "fragmented control frame"},
+        {"\x89\xfe\x00\x7e\0\0\0\0", 8, "control frame too long"},
+        {"\x80\x80\0\0\0\0", 6, "continuation of nothing"},
+        {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14, "length above 2^63"},
+        {"\x88\x81\0\0\0\0\x03", 7, "malformed close frame"},
+        {"\x88\x82\0\0\0\0\x03\xed", 8, "malformed close frame"}, /* 1005 */
     };
+    unsigned count = sizeof(broken) / sizeof(broken[0]);
     struct world world;
     struct client other;
     struct slice payload;
 
     (void)state;
     world_init(&world);
-    world.options.close_timeout_ms = 30; /* a close frame of ours stays unanswered */
     world_start(&world);
     client_open_ws(&other, &world);
-    for (unsigned i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct client client;
         client_open_ws(&client, &world);
         client_send_bytes(&client, broken[i].bytes, broken[i].len);
-        client_wait_end(&client);
+        client_send_frame(&client, 0x81, "is not read any more", 20);
+        assert_int_equal(client_frame(&client, &payload), 0x88);
+        assert_memory_equal(payload.ptr, "\x03\xea", 2);
+        assert_true(
+            slice_is(slice_make(payload.ptr + 2, payload.len - 2), broken[i].reason));
+        (void)client_wait_end(&client);
         client_close(&client);
         world_until(&world, &world.pipes_closed, i + 1);
     }
+    assert_int_equal(world.messages, 0);
+    assert_int_equal(world_counter(&world, "bad_frames_total"), count);
     client_send_frame(&other, 0x81, "still here", 10);
     assert_int_equal(client_frame(&other, &payload), 0x81);
     client_close(&other);
+    world_end(&world);
+}
+
+/* Far more bytes of pongs than the socket takes: the connection owes one at most. */
+static void pings_of_a_peer_that_does_not_read_cost_one_frame(void **state)
+{
+    struct world world;
+    struct client client;
+    struct slice payload;
+    char ping[125];
+    unsigned answered = 0;
+
+    (void)state;
+    world_init(&world);
+    world_start(&world);
+    client_open_ws(&client, &world);
+    memset(ping, 'p', sizeof(ping));
+    for (unsigned i = 0; i < 100000; i++) {
+        (void)snprintf(ping, sizeof(ping), "%06u", i);
+        client_send_frame(&client, 0x89, ping, sizeof(ping));
+    }
+    do {
+        assert_int_equal(client_frame(&client, &payload), 0x8a);
+        answered++;
+    } while (strcmp(payload.ptr, "099999") != 0);
+    assert_in_range(answered, 2, 99999);
+    client_close(&client);
     world_end(&world);
 }
 
@@ -319,7 +358,6 @@ static void a_route_may_refuse_with_a_body_of_its_own(void **state)
     world_end(&world);
 }
 
-/* libwebsockets would close such a connection without a word. */
 static void a_subprotocol_nobody_speaks_is_left_out_of_the_answer(void **state)
 {
     struct world world;
@@ -342,7 +380,7 @@ static void a_subprotocol_nobody_speaks_is_left_out_of_the_answer(void **state)
     world_end(&world);
 }
 
-static void a_client_that_goes_before_the_101_frees_its_token(void **state)
+static void a_client_that_goes_during_the_upgrade_leaves_nothing_behind(void **state)
 {
     struct linger hard = {.l_onoff = 1, .l_linger = 0};
     struct world world;
@@ -370,14 +408,15 @@ int run_ws_tests(void)
         cmocka_unit_test(long_and_fragmented_messages_are_put_together),
         cmocka_unit_test(a_message_above_the_limit_closes_with_1009),
         cmocka_unit_test(text_that_is_not_utf8_closes_with_1007),
-        cmocka_unit_test(broken_frames_end_the_connection_only),
+        cmocka_unit_test(broken_frames_close_with_1002_and_end_that_connection_only),
+        cmocka_unit_test(pings_of_a_peer_that_does_not_read_cost_one_frame),
         cmocka_unit_test(closing_says_code_and_reason_and_waits_for_the_answer),
         cmocka_unit_test(a_close_may_have_no_status),
         cmocka_unit_test(the_close_of_a_client_is_answered),
         cmocka_unit_test(a_client_that_does_not_answer_a_close_is_cut),
         cmocka_unit_test(a_route_may_refuse_with_a_body_of_its_own),
         cmocka_unit_test(a_subprotocol_nobody_speaks_is_left_out_of_the_answer),
-        cmocka_unit_test(a_client_that_goes_before_the_101_frees_its_token),
+        cmocka_unit_test(a_client_that_goes_during_the_upgrade_leaves_nothing_behind),
     };
 
     return cmocka_run_group_tests_name("ws", tests, NULL, NULL);
