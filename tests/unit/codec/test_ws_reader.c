@@ -85,6 +85,7 @@ static void the_example_of_the_rfc_is_read(void **state)
 /* One message in three fragments with a ping between, an empty one, a long one, a close. */
 static size_t write_everything(char *out)
 {
+    static const char close[] = "\x88\x82\0\0\0\0\x03\xe8";
     static const char frames[] = "\x01\x83\0\0\0\0one"
                                  "\x89\x84\0\0\0\0ping"
                                  "\x00\x80\0\0\0\0"
@@ -97,8 +98,8 @@ static size_t write_everything(char *out)
     memcpy(out, frames, sizeof(frames));
     for (size_t i = 0; i < 130; i++)
         out[len++] = (char)('x' ^ key[i % 4]);
-    memcpy(out + len, "\x88\x82\0\0\0\0\x03\xe8", 8);
-    return len + 8;
+    memcpy(out + len, close, sizeof(close));
+    return len + sizeof(close) - 1;
 }
 
 static void any_cut_gives_the_same(void **state)

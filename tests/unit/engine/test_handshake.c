@@ -305,22 +305,6 @@ static void other_methods_on_a_live_session_are_500_and_harmless(void **state)
     not_answered(b, held);
 }
 
-static void an_upgrade_that_fails_after_it_was_accepted_leaves_nothing(void **state)
-{
-    struct bench *b = *state;
-    struct fake_exchange *x = get(b, "EIO=4&transport=polling");
-    const char *body = NULL;
-    const char *content_type = NULL;
-    void *token = NULL;
-    struct http_request request = x->request;
-
-    request.query = slice_of("EIO=4&transport=websocket");
-    assert_int_equal(b->ws.accept(b->ws.ctx, &request, &token, &body, &content_type),
-                     0);
-    b->ws.on_open(b->ws.ctx, NULL, token);
-    assert_int_equal(eio_server_sessions(b->eio), 1);
-}
-
 static void the_routes_bound_bodies_and_messages(void **state)
 {
     struct bench *b = *state;
@@ -361,7 +345,6 @@ int test_handshake(void)
         cmocka_unit_test(a_missing_version_means_3_by_option),
         EIO_TEST(too_many_sessions_are_told_to_come_back),
         EIO_TEST(other_methods_on_a_live_session_are_500_and_harmless),
-        EIO_TEST(an_upgrade_that_fails_after_it_was_accepted_leaves_nothing),
         EIO_TEST(the_routes_bound_bodies_and_messages),
     };
     return cmocka_run_group_tests_name("engine: handshake", tests, NULL, NULL);

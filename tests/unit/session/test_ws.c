@@ -180,21 +180,6 @@ static void the_site_is_named_by_the_query(void **state)
     told(c, "subscribed t unknown null replayed 0\n");
 }
 
-static void an_upgrade_that_fails_leaves_nothing(void **state)
-{
-    struct bench *b = *state;
-    struct fake_exchange *x = exchange_new(b, HTTP_GET, "", slice_of(""));
-    const char *content_type = NULL;
-    const char *body = NULL;
-    void *token = NULL;
-
-    x->is_answered = true;
-    assert_int_equal(b->ws.accept(b->ws.ctx, &x->request, &token, &body, &content_type),
-                     0);
-    b->ws.on_open(b->ws.ctx, NULL, token);
-    assert_int_equal(counted(b, "thinkwire_sessions{kind=\"ws\"} "), 0);
-}
-
 static void heartbeats_are_pings_and_never_into_a_full_socket(void **state)
 {
     struct hub_limits limits = roomy();
@@ -230,7 +215,6 @@ int test_ws(void)
         BENCH_TEST(one_publication_to_two_tasks_is_told_once),
         BENCH_TEST(a_stop_is_asked_and_answered),
         BENCH_TEST(the_site_is_named_by_the_query),
-        BENCH_TEST(an_upgrade_that_fails_leaves_nothing),
         cmocka_unit_test(heartbeats_are_pings_and_never_into_a_full_socket),
     };
     return cmocka_run_group_tests_name("session: /ws", tests, NULL, NULL);
