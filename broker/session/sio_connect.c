@@ -134,8 +134,8 @@ static void accept_again(struct sio_session *reader, struct sio_session *fresh)
     reader->connected_ms = fresh->connected_ms;
     sio_set_data(socket, reader);
     session_bury(&fresh->session);
-    tell_connected(reader, true);
     sio_accept_as(socket, slice_of(reader->id), slice_of(reader->pid));
+    tell_connected(reader, true); /* by the id that it has again */
     sio_recheck(reader);
     session_mark(&reader->session);
 }
