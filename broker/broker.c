@@ -63,6 +63,7 @@ static bool make_bus(struct broker *broker, struct buf *error)
         .queue_timeout_ms = set->queue_timeout_ms,
         .abandon_ms = set->abandon_ms,
         .stop_grace_ms = set->stop_grace_ms,
+        .max_waiting = set->redis_max_waiting,
     };
 
     if (strcmp(set->bus, "memory") == 0)

@@ -10,7 +10,6 @@
 
 /* Connections to the backend at once: a reconnect storm waits its turn. */
 #define BACKEND_CONNECTIONS 16
-#define BACKEND_QUESTIONS   100000
 
 struct identity_desk {
     struct http_client *client; /* NULL with --auth none */
@@ -72,7 +71,7 @@ static void ask_frappe(struct identity_desk *desk, struct loop *loop,
         .task_method = settings->task_guard_method,
         .timeout_ms = settings->auth_timeout_ms,
         .cache_ms = settings->auth_cache_ms,
-        .max_questions = BACKEND_QUESTIONS,
+        .max_questions = settings->auth_max_questions,
         .secret = fetch_secret,
         .secret_ctx = desk,
     };

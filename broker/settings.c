@@ -105,6 +105,9 @@ const struct config_row settings_rows[] = {
            "The backend must answer a question within it."),
     MILLIS("auth-cache-ms", auth_cache_ms, "5000", 0, DAY_MS, NULL, group_bench,
            "How long an answer of the backend is good for."),
+    COUNT(
+        "auth-max-questions", auth_max_questions, "100000", 1, 1000000, group_bench,
+        "Different questions to the backend waiting for an answer; more are refused."),
 
     ENUM(
         "recovery", recovery, "auto", "auto|on|off", group_sio,
@@ -195,6 +198,8 @@ const struct config_row settings_rows[] = {
           "Longest message a client may send on /ws."),
     COUNT("max-namespaces", max_namespaces, "64", 1, 10000, group_bounds,
           "Namespaces one Socket.IO client may join."),
+    COUNT("redis-max-waiting", redis_max_waiting, "131072", 64, 10000000, group_bounds,
+          "Commands to Redis without an answer yet; more fail at once."),
     COUNT("socket-unsent-bytes", socket_unsent_bytes, "16k", 1024, 64 * MIB,
           group_bounds,
           "Bytes the kernel holds unsent for one socket (TCP_NOTSENT_LOWAT)."),

@@ -30,6 +30,7 @@ struct settings {
     char *task_guard_method;
     uint64_t auth_timeout_ms;
     uint64_t auth_cache_ms;
+    uint64_t auth_max_questions;
 
     unsigned recovery; /* enum recovery */
     uint64_t recovery_ms;
@@ -73,6 +74,7 @@ struct settings {
     uint64_t control_bytes;
     uint64_t message_bytes;
     uint64_t max_namespaces;
+    uint64_t redis_max_waiting;
     uint64_t socket_unsent_bytes;
     uint64_t header_timeout_ms;
     uint64_t body_timeout_ms;

@@ -435,6 +435,12 @@ struct api *api_new(const struct api_rooms *rooms, const struct api_options *opt
     api->sessions = rooms->sessions;
     api->options = *options;
     api->counters = rooms->counters;
+    api->too_many_lines =
+        counters_add(rooms->counters, COUNTER_TOTAL, "publish_lines_refused_total",
+                     NULL, "Requests with more events than one may hold");
+    api->too_large =
+        counters_add(rooms->counters, COUNTER_TOTAL, "publish_too_large_total", NULL,
+                     "Publications that ended their run: RUN_TOO_LARGE");
     api->started_ms = clock_mono_ms();
     list_init(&api->waits);
     return api;

@@ -15,6 +15,8 @@ struct api {
     struct session_set *sessions;
     struct api_options options;
     struct counters *counters;
+    struct counter *too_many_lines;
+    struct counter *too_large;
     struct list waits; /* tasks.c: requests for tasks that are being loaded */
     struct {
         const char *what;

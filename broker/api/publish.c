@@ -250,6 +250,8 @@ static void published(void *ctx, const struct publish_result *result)
     if (result->stop_requested)
         buf_puts(body, ",\"stop_requested\":true");
     buf_putc(body, '}');
+    if (result->status == PUBLISH_TOO_LARGE)
+        counter_add(pending->api->too_large, 1);
     pending_respond(pending, http_status_of(result->status));
     batch_free(batch);
 }
@@ -342,6 +344,7 @@ void api_publish(struct api *api, struct http_exchange *x, const struct task_key
     }
     if (!take_body(batch, x->request->body, api->options.publish_limit_events,
                    &blame)) {
+        counter_add(api->too_many_lines, blame.is_too_many ? 1 : 0);
         refuse_line(x, &blame);
         batch_free(batch);
         return;

@@ -58,6 +58,7 @@ struct bus_limits {
     uint64_t queue_timeout_ms; /* a queued run that nobody takes up ends after it */
     uint64_t abandon_ms;       /* an unleased run without events ends after it */
     uint64_t stop_grace_ms;
+    size_t max_waiting; /* commands to Redis without an answer; 0 = the link's default */
 };
 
 /* The embedded default: the hub itself is the truth. */

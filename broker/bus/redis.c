@@ -212,14 +212,20 @@ static void add_counters(struct bus_redis *bus, struct counters *counters)
         total(counters, "redis_runs_ended_total", NULL,
               "Runs ended by the sweep: producer lost, queued too long, abandoned, "
               "stop ignored");
+    bus->refused =
+        total(counters, "redis_refused_total", NULL,
+              "Commands that failed at once: too many waited, or Redis away");
     bus->losses = total(counters, "redis_link_losses_total", NULL,
                         "Times a connection to Redis was lost");
 }
 
 static bool open_links(struct bus_redis *bus, const char *url, struct buf *error)
 {
-    struct link_options commands = {
-        .name = "thinkwired", .on_up = on_commands_up, .on_down = on_down, .ctx = bus};
+    struct link_options commands = {.name = "thinkwired",
+                                    .max_in_flight = bus->limits.max_waiting,
+                                    .on_up = on_commands_up,
+                                    .on_down = on_down,
+                                    .ctx = bus};
     struct link_options messages = {.name = "thinkwired-live",
                                     .is_subscriber = true,
                                     .on_down = on_down,

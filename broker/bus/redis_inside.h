@@ -14,8 +14,6 @@
 #define BUS_LOAD_ENTRIES 256
 /* Entries read at a time when a gap is healed, or of the past. */
 #define BUS_RANGE_CHUNK 500
-/* A load is six commands: some twenty thousand tasks may be joined at once. */
-#define BUS_MAX_IN_FLIGHT (1U << 17)
 /* A watched, unfinished task that was silent for so long is compared with Redis. */
 #define BUS_PROBE_MS 5000
 #define BUS_TICK_MS  100
@@ -74,6 +72,7 @@ struct bus_redis {
     struct counter *losses;
     struct counter *refusals[STORE_REFUSALS];
     struct counter *unfit[FITNESS_STATES];
+    struct counter *refused;
 };
 
 /* redis_watch.c: topics that are read here, kept level with Redis */

@@ -557,6 +557,7 @@ void bus_watch_tick(struct timer *timer)
     struct bus_redis *bus = LIST_ENTRY(timer, struct bus_redis, tick);
     uint64_t now = loop_now_ms(bus->loop);
 
+    bus->refused->value = link_stats(bus->commands)->refused;
     while (!list_is_empty(&bus->watches)) {
         struct watch *watch = LIST_ENTRY(bus->watches.next, struct watch, node);
         if (watch->probe_ms > now)

@@ -43,10 +43,13 @@ static void on_timer(struct timer *timer)
     const struct eio_server *server = session->server;
     uint64_t now = now_of(session);
 
-    if (session->upgrade_at_ms != 0 && now >= session->upgrade_at_ms)
+    if (session->upgrade_at_ms != 0 && now >= session->upgrade_at_ms) {
+        counter_add(server->counters.upgrade_timeouts, 1);
         eio_probe_drop(session);
+    }
     if (session->alarm_at_ms != 0 && now >= session->alarm_at_ms) {
         session->alarm_at_ms = 0;
+        counter_add(server->counters.alarms, 1);
         if (server->app->on_alarm != NULL)
             server->app->on_alarm(server->app_ctx, session);
     }

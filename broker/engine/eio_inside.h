@@ -61,6 +61,8 @@ struct eio_counters {
     struct counter *opened_websocket;
     struct counter *upgraded;
     struct counter *ping_timeouts;
+    struct counter *upgrade_timeouts;
+    struct counter *alarms;
     struct counter *overflows;
     struct counter *refused[6]; /* by error code */
 };

@@ -51,6 +51,12 @@ static void register_counters(struct eio_counters *own, struct counters *counter
     own->ping_timeouts =
         counters_add(counters, COUNTER_TOTAL, "engine_ping_timeouts_total", NULL,
                      "Sessions closed because the heartbeat stopped.");
+    own->upgrade_timeouts =
+        counters_add(counters, COUNTER_TOTAL, "engine_upgrade_timeouts_total", NULL,
+                     "Upgrades given up because they took too long.");
+    own->alarms =
+        counters_add(counters, COUNTER_TOTAL, "engine_connect_timeouts_total", NULL,
+                     "Sessions closed because they joined no namespace in time.");
     own->overflows =
         counters_add(counters, COUNTER_TOTAL, "engine_overflows_total", NULL,
                      "Sessions closed because their private queue was full.");

@@ -22,6 +22,7 @@ struct sio_server {
     struct turn_task burial;
     struct list graves;
     struct buf encoding; /* one outgoing packet */
+    struct counter *refused_namespaces;
     struct buf name;     /* the decoded name of the event at hand */
 };
 

@@ -128,6 +128,9 @@ struct sio_server *sio_server_new(struct loop *loop, const struct sio_options *o
     turn_task_init(&server->burial, on_burial);
     buf_init(&server->encoding, options->control_bytes + PACKET_HEAD_BYTES);
     buf_init(&server->name, options->max_payload_bytes);
+    server->refused_namespaces =
+        counters_add(counters, COUNTER_TOTAL, "namespaces_refused_total", NULL,
+                     "Namespaces past the bound of one client.");
     server->eio = eio_server_new(loop, &eio_options, &eio_app, server, counters);
     return server;
 }

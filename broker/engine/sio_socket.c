@@ -55,6 +55,7 @@ void sio_socket_join(struct sio_session *session, struct slice nsp, struct slice
     const struct sio_server *server = session->server;
 
     if (session->socket_count >= server->options.max_namespaces) {
+        counter_add(server->refused_namespaces, 1);
         sio_put_refusal(session, nsp, "Too many namespaces", slice_make(NULL, 0));
         return;
     }

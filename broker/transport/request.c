@@ -197,6 +197,8 @@ static void dispatch(struct conn *conn, struct exchange *x, const struct h1_head
     conn->requests++;
     conn->closes = head->wants_close || conn->is_retired ||
                    conn->requests >= conn->server->options.keepalive_requests;
+    if (conn->requests == conn->server->options.keepalive_requests)
+        counter_add(conn->server->count.retired, 1);
     deadline_clear(conn);
     if (head->is_upgrade && head->content_length > 0) {
         conn->closes = true;

@@ -65,6 +65,8 @@ static void count_refusals(struct transport_counters *count, struct counters *co
                               "WebSocket frames against the protocol");
     count->foreign_origins = total(counters, "foreign_origins_total", NULL,
                                    "Upgrades and preflights of origins not allowed");
+    count->retired = total(counters, "connections_retired_total", NULL,
+                           "Connections closed because they had had their requests");
     count->timeouts[WAIT_HEAD] =
         total(counters, "timeouts_total", "wait=\"head\"", timeouts);
     count->timeouts[WAIT_BODY] =

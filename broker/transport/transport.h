@@ -133,6 +133,7 @@ struct transport_counters {
     struct counter *bad_messages;
     struct counter *bad_frames;
     struct counter *foreign_origins;
+    struct counter *retired;
     struct counter *timeouts[WAIT_KINDS];
 };
 
