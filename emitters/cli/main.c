@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
 #include "emitters/cli/tool.h"
+#include "emitters/torture/torture.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,8 @@ const struct tool tools[] = {
     {"emit", "publish events: from arguments, text or JSON lines on standard input",
      tool_emit},
     {"tail", "watch a task live, with the thinking timer", tool_tail},
+    {"torture", "a seeded fault proof: nothing lost, nothing doubled, every run ends",
+     tool_torture},
 };
 const size_t tool_count = sizeof(tools) / sizeof(tools[0]);
 
@@ -18,7 +21,7 @@ static void list_tools(FILE *out)
 {
     fprintf(out, "Usage: thinkwire SUBCOMMAND [options] [arguments]\n\n");
     for (size_t i = 0; i < tool_count; i++)
-        fprintf(out, "  %-6s %s\n", tools[i].name, tools[i].summary);
+        fprintf(out, "  %-7s %s\n", tools[i].name, tools[i].summary);
     fprintf(out, "\n"
                  "  thinkwire emit --task t1 --type reasoning \"Analyzing...\"\n"
                  "  thinkwire tail t1\n"

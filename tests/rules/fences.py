@@ -21,7 +21,8 @@ MAY_INCLUDE = {
     "transport": ["codec", "base"],
     "api": ["session", "bus", "auth", "log", "engine", "schema", "codec", "base"],
     "lib": ["redis", "http", "schema", "codec", "base"],
-    "cli": ["lib", "redis", "http", "schema", "codec", "base"],
+    "torture": ["lib", "schema", "codec", "base"],
+    "cli": ["torture", "lib", "redis", "http", "schema", "codec", "base"],
     "worker": ["lib", "redis", "http", "schema", "codec", "base"],
     "broker": ["api", "transport", "session", "engine", "auth", "bus", "log", "worker", "redis",
                "http", "schema", "codec", "base"],
@@ -29,6 +30,7 @@ MAY_INCLUDE = {
 # Folders that are rooms, and the folders whose files are one room together.
 ROOM_FOLDERS = {("schema",): "schema", ("redis",): "redis", ("http",): "http",
                 ("emitters", "lib"): "lib", ("emitters", "cli"): "cli",
+                ("emitters", "torture"): "torture",
                 ("emitters", "worker"): "worker"}
 # Headers are named from here; the last is the folder of the file itself.
 INCLUDE_FROM = ["broker", "."]
@@ -45,7 +47,7 @@ MAY_SEE = {
     "systemd": ["base", "broker"],
 }
 SYSTEM = set("""
-assert ctype errno fcntl fnmatch getopt inttypes limits locale math netdb poll pthread pwd sched
+assert ctype dirent errno fcntl fnmatch getopt inttypes limits locale math netdb poll pthread pwd sched
 setjmp signal stdarg stdatomic stdbool stddef stdint stdio stdlib string strings syslog termios
 time unistd wchar
 """.split())

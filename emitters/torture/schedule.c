@@ -1,0 +1,187 @@
+/* schedule.c - which fault when: drawn from the seed, before anything begins. */
+/* SPDX-License-Identifier: MIT */
+#include "emitters/torture/schedule.h"
+
+#include "base/mem.h"
+#include "emitters/torture/draw.h"
+
+#include <stdlib.h>
+
+#define PURPOSE_READER  10
+#define PURPOSE_EMITTER 11
+#define PURPOSE_WORLD   12
+#define WORLD_FIRST     FAULT_BROKER_KILL
+#define WORLD_KINDS     (FAULT_KINDS - WORLD_FIRST)
+/* Until everything has begun once. */
+#define QUIET_MS 800
+
+struct making {
+    const struct schedule_wants *wants;
+    struct fault *faults;
+    size_t count;
+    size_t room;
+};
+
+const char *fault_name(enum fault_kind kind)
+{
+    static const char *const names[] = {
+        "reader cut",
+        "reader stalled",
+        "reader gone, half open",
+        "reader replaced by a newcomer",
+        "emitter's connection cut",
+        "emitter killed",
+        "emitter paused",
+        "run superseded",
+        "stop asked for",
+        "broker killed",
+        "broker terminated",
+        "broker paused",
+        "redis restarted, data kept",
+        "redis restarted, data lost",
+        "redis restarted, newest data lost",
+        "redis flushed",
+        "redis silent",
+        "pub/sub clients killed",
+        "normal clients killed",
+        "output-buffer limit",
+    };
+
+    return names[kind];
+}
+
+static void add(struct making *making, const struct fault *fault)
+{
+    if (making->count == making->room) {
+        making->room = making->room * 2 + 64;
+        making->faults =
+            mem_resize(making->faults, making->room * sizeof(*making->faults));
+    }
+    making->faults[making->count++] = *fault;
+}
+
+/* Each reader by itself, every few seconds. */
+static void make_reader(struct making *making, unsigned reader)
+{
+    struct draw draw = draw_of(making->wants->seed, PURPOSE_READER, reader);
+    uint64_t at_ms = QUIET_MS + draw_below(&draw, 3000);
+
+    while (at_ms < making->wants->length_ms) {
+        struct fault fault = {.at_ms = at_ms, .target = reader};
+        unsigned which = draw_below(&draw, 10);
+        fault.kind = which < 5   ? FAULT_READER_CUT
+                     : which < 7 ? FAULT_READER_STALL
+                     : which < 8 ? FAULT_READER_HALF_OPEN
+                                 : FAULT_READER_NEW;
+        fault.length_ms = draw_between(&draw, 100, 2500);
+        fault.detail = draw_below(&draw, 6000);
+        add(making, &fault);
+        at_ms += draw_between(&draw, 1000, 6000);
+    }
+}
+
+static unsigned pause_ms(struct draw *draw, unsigned lease_ms)
+{
+    return draw_below(draw, 2) == 0 ? draw_between(draw, 100, lease_ms / 2)
+                                    : lease_ms * 2 + draw_below(draw, lease_ms);
+}
+
+static void make_emitters(struct making *making)
+{
+    const struct schedule_wants *wants = making->wants;
+    struct draw draw = draw_of(wants->seed, PURPOSE_EMITTER, 0);
+    uint64_t at_ms = QUIET_MS;
+
+    while (at_ms < wants->length_ms) {
+        struct fault fault = {.at_ms = at_ms,
+                              .target = draw_below(&draw, wants->tasks)};
+        unsigned which = draw_below(&draw, 16);
+        fault.kind = which < 8    ? FAULT_EMITTER_CUT
+                     : which < 10 ? FAULT_EMITTER_KILL
+                     : which < 12 ? FAULT_EMITTER_PAUSE
+                     : which < 14 ? FAULT_RUN_SUPERSEDE
+                                  : FAULT_RUN_STOP;
+        fault.length_ms = pause_ms(&draw, wants->lease_ms);
+        add(making, &fault);
+        at_ms += draw_between(&draw, 100, 900);
+    }
+}
+
+static unsigned world_length(struct draw *draw, enum fault_kind kind,
+                             const struct schedule_wants *wants)
+{
+    switch (kind) {
+    case FAULT_REDIS_SILENCE:
+        /* Longer than a lease; in long tests also longer than a link waits for. */
+        return draw_below(draw, 4) == 0 && wants->length_ms >= 60000
+                   ? draw_between(draw, 10000, 12000)
+                   : wants->lease_ms + draw_between(draw, 300, 2500);
+    case FAULT_REDIS_KEPT:
+        /* Also longer than a lease: it has run out when Redis is back, its producer lives. */
+        return draw_below(draw, 2) == 0
+                   ? wants->lease_ms + draw_between(draw, 200, 1500)
+                   : draw_between(draw, 100, 1500);
+    case FAULT_BROKER_PAUSE:
+        return draw_between(draw, 200, 3000);
+    case FAULT_REDIS_FLUSH:
+    case FAULT_REDIS_KILL_PUBSUB:
+    case FAULT_REDIS_KILL_NORMAL:
+        return 0;
+    default:
+        return draw_between(draw, 100, 1500);
+    }
+}
+
+/* A deck of all kinds, shuffled, then again: so that none is missing for long. */
+static void make_world(struct making *making)
+{
+    const struct schedule_wants *wants = making->wants;
+    struct draw draw = draw_of(wants->seed, PURPOSE_WORLD, 0);
+    uint64_t at_ms = QUIET_MS + draw_below(&draw, 1000);
+    unsigned char deck[WORLD_KINDS];
+    unsigned left = 0;
+
+    while (at_ms < wants->length_ms) {
+        if (left == 0) {
+            for (left = 0; left < WORLD_KINDS; left++)
+                deck[left] = (unsigned char)(WORLD_FIRST + left);
+        }
+        unsigned card = draw_below(&draw, left);
+        struct fault fault = {.at_ms = at_ms,
+                              .kind = deck[card],
+                              .target = draw_below(&draw, wants->brokers),
+                              .detail = draw_between(&draw, 100, 1500)};
+        deck[card] = deck[--left];
+        fault.length_ms = world_length(&draw, fault.kind, wants);
+        add(making, &fault);
+        at_ms += fault.length_ms + draw_between(&draw, 500, 2500);
+        if (fault.kind == FAULT_REDIS_TAIL_LOST)
+            at_ms += fault.detail;
+    }
+}
+
+static int earlier(const void *a, const void *b)
+{
+    const struct fault *x = a;
+    const struct fault *y = b;
+
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? -1 : 1;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return x->target < y->target ? -1 : x->target > y->target;
+}
+
+struct fault *schedule_make(const struct schedule_wants *wants, size_t *count)
+{
+    struct making making = {.wants = wants};
+
+    for (unsigned i = 0; i < wants->readers; i++)
+        make_reader(&making, i);
+    make_emitters(&making);
+    make_world(&making);
+    if (making.count > 0)
+        qsort(making.faults, making.count, sizeof(*making.faults), earlier);
+    *count = making.count;
+    return making.faults;
+}
