@@ -7,22 +7,22 @@
 
 #define SHOWN_NOTES 80
 
-static void put_note(struct world *world, int task, const char *format, va_list args)
+static struct note *new_note(struct world *world, int task)
 {
     struct note *note = &world->notes[world->note_count++ % WORLD_HISTORY];
 
     note->at_ms = world->now_ms - world->start_ms;
     note->task = task;
-    /* The format is our callers': they are checked. */
-    vsnprintf(note->text, sizeof(note->text), format, args); /* NOLINT */
+    return note;
 }
 
 void report_note(struct world *world, int task, const char *format, ...)
 {
+    struct note *note = new_note(world, task);
     va_list args;
 
     va_start(args, format);
-    put_note(world, task, format, args);
+    vsnprintf(note->text, sizeof(note->text), format, args);
     va_end(args);
 }
 
@@ -49,18 +49,19 @@ static void show_history(const struct world *world, int task)
 
 void report_violation(struct world *world, int task, const char *format, ...)
 {
+    struct note *note;
     va_list args;
 
     if (world->has_failed)
         return;
+    note = new_note(world, task);
     va_start(args, format);
-    put_note(world, task, format, args);
+    vsnprintf(note->text, sizeof(note->text), format, args);
     va_end(args);
     world->has_failed = true;
     printf("\nVIOLATION at %.3f s, seed %llu: %s\n",
            (double)(world->now_ms - world->start_ms) / 1000,
-           (unsigned long long)world->options->seed,
-           world->notes[(world->note_count - 1) % WORLD_HISTORY].text);
+           (unsigned long long)world->options->seed, note->text);
     printf("What led to it%s:\n", task < 0 ? "" : " (that task, and faults)");
     show_history(world, task);
 }
