@@ -23,6 +23,7 @@ struct broker {
     struct counters *counters;
     struct hub *hub;
     struct bus *bus;
+    struct bus_lift *lift;     /* the bus's; NULL unless asked for */
     struct bus_frappe *frappe; /* NULL: no such channel */
     struct identity_desk *desk;
     struct session_set *sessions;
@@ -106,9 +107,12 @@ static bool make_frappe(struct broker *broker, struct buf *error)
         return false;
     if (strcmp(url, "none") == 0)
         return true;
-    broker->frappe = bus_frappe_new(broker->loop, broker->hub,
-                                    &(struct frappe_channel){url, set->events_channel},
-                                    broker->counters, error);
+    if (set->lift)
+        broker->lift = bus_redis_lift(broker->bus, broker->counters);
+    broker->frappe =
+        bus_frappe_new(broker->loop, broker->hub,
+                       &(struct frappe_channel){url, set->events_channel, broker->lift},
+                       broker->counters, error);
     return broker->frappe != NULL;
 }
 
@@ -296,6 +300,7 @@ static void drain(struct broker *broker)
     const struct settings *set = broker->settings;
 
     broker->is_draining = true;
+    bus_lift_resign(broker->lift);
     timer_start(&broker->drain_bound, set->drain_ms + set->close_timeout_ms, 0);
     server_drain(broker->server, set->drain_ms, on_drained, broker);
 }

@@ -64,6 +64,13 @@ const struct config_row settings_rows[] = {
          "`none` means not to listen."),
     TEXT("events-channel", events_channel, "events", NULL, group_where,
          "Name of Frappe's publish channel."),
+    FLAG(
+        "lift", lift, "off", group_where,
+        "Write `ai_progress` of Frappe's channel into the log in Redis, through one "
+        "elected broker, so that readers may resume on any. Set it on all brokers of a "
+        "Redis or on none. When that broker dies, what comes within about 5 s is lost; "
+        "readers are told by a new run. Nothing is merged or accumulated; progress sent "
+        "to a user's room is not lifted."),
 
     TEXT("default-site", default_site, "", NULL, group_who,
          "Site of native requests that name none."),
@@ -259,6 +266,11 @@ bool settings_check(const struct settings *settings, struct buf *error)
         (!settings->frappe || settings_auth(settings) != AUTH_FRAPPE))
         return buf_puts(error, "--task-guard has to know who somebody is: it goes with "
                                "--frappe, and not with --auth none") &&
+               false;
+    if (settings->lift && (strcmp(settings->bus, "memory") == 0 ||
+                           strcmp(settings->events_redis, "none") == 0))
+        return buf_printf(error, "--lift writes what comes from Frappe's channel into "
+                                 "Redis: it needs --bus redis://.. and a channel") &&
                false;
     if (strcmp(settings->bus, "memory") != 0 && !redis_url_is_one(settings->bus))
         return buf_printf(error, "--bus is `memory` or a URL: %s", REDIS_URL_FORMS) &&

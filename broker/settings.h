@@ -58,6 +58,7 @@ struct settings {
     uint64_t retain_finished_ms;
     uint64_t retain_room_ms;
     uint64_t linger_ms;
+    bool lift;
     uint64_t queue_timeout_ms;
     uint64_t abandon_ms;
     uint64_t stop_grace_ms;

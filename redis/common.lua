@@ -10,7 +10,8 @@
 -- The run hash: epoch, seq (of the last event), state, producer, counter (the next one
 -- expected), marks (see seq_of), lease_ms, started_at, updated_at, finished_at, request,
 -- keeps_text, stop_requested (an epoch), stop_at, bytes (of the log), expires_at,
--- text_started_at, erased; and for both texts: _seq (reaches up to), _first (seq in this
+-- text_started_at, erased, opaque (lifted: events as Frappe's channel brought them) and the
+-- term of its lifter; and for both texts: _seq (reaches up to), _first (seq in this
 -- run), _n (deltas), _len (bytes), _at (first timestamp). Zero and empty are not written.
 --
 -- Speed counts here, since Redis runs nothing else meanwhile: a script loads the fields it
@@ -50,13 +51,13 @@ local function iso(ms)
 end
 
 local FIELDS = {'epoch', 'seq', 'state', 'producer', 'counter', 'lease_ms', 'stop_requested', 'bytes', 'expires_at', 'marks',
-  'text_started_at'}
+  'text_started_at', 'opaque'}
 local MORE_FIELDS = {'started_at', 'updated_at', 'stop_at', 'erased'}
 local SPOKEN_FIELDS = {
   text = {'text_first', 'text_n', 'text_len', 'text_at'},
   reasoning = {'reasoning_first', 'reasoning_n', 'reasoning_len', 'reasoning_at'}
 }
-local IS_TEXT = {state = true, producer = true, marks = true, erased = true, text_at = true, reasoning_at = true}
+local IS_TEXT = {state = true, producer = true, marks = true, erased = true, opaque = true, text_at = true, reasoning_at = true}
 
 local function load_fields(run, names)
   local values = redis.call('HMGET', RUN, unpack(names))
@@ -204,6 +205,8 @@ end
 local function open_run(old, want)
   -- A producer that got no answer opens again: its run without any event just goes.
   local is_again = old and want.producer ~= '' and old.producer == want.producer and old.seq == 0
+  -- A lifted run that another lifter takes over just goes, too: none of its words are ours.
+  is_again = is_again or old and want.opaque and old.opaque ~= ''
   if old and not FINAL[old.state] and not is_again then
     local err = end_with_error(old, 'SUPERSEDED', 'A newer run of this task was opened.')
     -- A log ahead of its hash cannot be ended, and need not be: the new epoch is beyond it.
@@ -211,7 +214,7 @@ local function open_run(old, want)
       return nil, err
     end
   end
-  local run = {was = {}, seq = 0, stop_requested = 0, expires_at = 0, text_started_at = 0}
+  local run = {was = {}, seq = 0, stop_requested = 0, expires_at = 0, text_started_at = 0, opaque = want.opaque or ''}
   for _, kind in ipairs({'text', 'reasoning'}) do
     if want.keeps_text and old then
       load_fields(run, SPOKEN_FIELDS[kind])
@@ -244,8 +247,8 @@ local function open_run(old, want)
   else
     redis.call('DEL', LEASE)
   end
-  redis.call('PUBLISH', LIVE, string.format('%s-0 {"type":"opened","state":"%s","started_at":%s,"keeps_text":%s}',
-    int(run.epoch), run.state, int(NOW), tostring(run.keeps_text == '1')))
+  redis.call('PUBLISH', LIVE, string.format('%s-0 {"type":"opened","state":"%s","started_at":%s,"keeps_text":%s%s}',
+    int(run.epoch), run.state, int(NOW), tostring(run.keeps_text == '1'), run.opaque ~= '' and ',"opaque":true' or ''))
   return run, nil
 end
 

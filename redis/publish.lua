@@ -102,7 +102,7 @@ for i = from, n do
     status = 'ENDED'
     break
   end
-  if not run or FINAL[run.state] then
+  if not run or FINAL[run.state] or run.opaque ~= '' then
     if is_changed then
       settle(run)
     end

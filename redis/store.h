@@ -148,6 +148,7 @@ struct store_task {
     uint64_t finished_ms;
     uint64_t lease_ms; /* 0 = unleased */
     bool keeps_text;
+    bool is_opaque; /* lifted: entries as Frappe's channel brought them, behind "~" */
     bool stop_requested;
     struct slice producer;
     struct slice request;

@@ -16,6 +16,7 @@ enum field {
     F_FINISHED,
     F_LEASE,
     F_KEEPS_TEXT,
+    F_OPAQUE,
     F_STOP,
     F_PRODUCER,
     F_REQUEST,
@@ -24,11 +25,12 @@ enum field {
     F_COUNT = F_REASONING + 4
 };
 static const char *const field_names[F_COUNT] = {
-    "state",       "erased",          "epoch",         "seq",
-    "started_at",  "text_started_at", "finished_at",   "lease_ms",
-    "keeps_text",  "stop_requested",  "producer",      "request",
-    "text_n",      "text_first",      "text_seq",      "text_at",
-    "reasoning_n", "reasoning_first", "reasoning_seq", "reasoning_at",
+    "state",        "erased",          "epoch",           "seq",
+    "started_at",   "text_started_at", "finished_at",     "lease_ms",
+    "keeps_text",   "opaque",          "stop_requested",  "producer",
+    "request",      "text_n",          "text_first",      "text_seq",
+    "text_at",      "reasoning_n",     "reasoning_first", "reasoning_seq",
+    "reasoning_at",
 };
 
 static struct slice text_of(const struct reply *list, size_t i)
@@ -101,6 +103,7 @@ static void read_run(const struct reply *fields, struct store_task *task)
     task->finished_ms = number_of(fields, F_FINISHED);
     task->lease_ms = number_of(fields, F_LEASE);
     task->keeps_text = slice_is(text_of(fields, F_KEEPS_TEXT), "1");
+    task->is_opaque = text_of(fields, F_OPAQUE).len > 0;
     task->stop_requested = number_of(fields, F_STOP) == task->epoch;
     task->producer = text_of(fields, F_PRODUCER);
     task->request = text_of(fields, F_REQUEST);

@@ -20,6 +20,8 @@ struct bus_task {
     uint64_t finished_ms; /* 0 = open */
 };
 
+struct bus_lift;
+
 struct bus_ops {
     void (*publish)(struct bus *bus, const struct publish_request *request,
                     void (*done)(void *ctx, const struct publish_result *result),
@@ -70,11 +72,18 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
                           const char *prefix, const struct bus_limits *limits,
                           struct counters *counters, struct buf *error);
 
-/* Frappe's channel: only feeds, nothing is published through it. */
+/* --lift: from now on the bus writes `ai_progress` of Frappe's channel into its log while this
+ * broker is the elected one. Owned by the bus. */
+struct bus_lift *bus_redis_lift(struct bus *bus, struct counters *counters);
+/* Lets another broker be elected at once: this one is about to end. NULL is allowed. */
+void bus_lift_resign(struct bus_lift *lift);
+
+/* Frappe's channel: feeds topics; what is to be lifted is handed to `lift` instead. */
 struct bus_frappe;
 struct frappe_channel {
     const char *url;
     const char *name;
+    struct bus_lift *lift; /* borrowed; NULL = events stay this broker's */
 };
 struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
                                   const struct frappe_channel *channel,

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
 #include "base/utf8.h"
-#include "bus/bus.h"
+#include "bus/lift.h"
 #include "codec/json.h"
 #include "codec/sio.h"
 #include "redis/link.h"
@@ -49,6 +49,7 @@ struct bus_frappe {
     struct loop *loop;
     struct hub *hub;
     struct link *link;
+    struct bus_lift *lift; /* NULL = what is published stays this broker's */
     struct diag_gate gate;
     struct counter *received;
     struct counter *repaired;
@@ -63,8 +64,10 @@ struct publication {
     bool has_site;
     bool is_heard; /* a broadcast that reached somebody */
     struct topic_event event;
-    struct slice task_id; /* named in the event, in native form; empty otherwise */
-    uint64_t order;       /* one number for all rooms: a socket in two gets one copy */
+    bool is_progress;       /* `ai_progress` */
+    struct slice type_name; /* of the event, raw; empty when it has none */
+    struct slice task_id;   /* named in the event, in native form; empty otherwise */
+    uint64_t order; /* one number for all rooms: a socket in two gets one copy */
 };
 
 static void skip(struct bus_frappe *frappe, enum skip why)
@@ -75,21 +78,6 @@ static void skip(struct bus_frappe *frappe, enum skip why)
 }
 
 /* ---- rooms ---- */
-
-static struct topic *topic_of(struct publication *pub, struct slice site,
-                              struct slice room)
-{
-    struct hub *hub = pub->frappe->hub;
-    size_t prefix = strlen(TASK_ROOM);
-
-    if (room.len > prefix && memcmp(room.ptr, TASK_ROOM, prefix) == 0) {
-        struct slice task_id = {room.ptr + prefix, room.len - prefix};
-        if (task_id_is_native(task_id) && site_is_native(site))
-            return hub_topic(hub, TOPIC_TASK, site, task_id);
-    }
-    /* Rooms that nobody is in are not remembered. */
-    return hub_find(hub, TOPIC_ROOM, site, room);
-}
 
 static bool is_task_room(struct slice room)
 {
@@ -120,10 +108,86 @@ static void deliver_to_user_task(struct publication *pub, struct slice site,
         skip(pub->frappe, SKIP_FULL);
 }
 
+static void append(struct publication *pub, struct topic *topic)
+{
+    if (!topic_append(topic, &pub->event))
+        skip(pub->frappe, SKIP_FULL);
+}
+
+/* Rooms that nobody is in are not remembered. */
+static void deliver_to_room(struct publication *pub, struct slice site,
+                            struct slice room)
+{
+    struct topic *topic = hub_find(pub->frappe->hub, TOPIC_ROOM, site, room);
+
+    if (topic == NULL)
+        counter_add(pub->frappe->unheard, 1);
+    else
+        append(pub, topic);
+}
+
+/* Said in the room of a task, but none of its run: for those who read the room. */
+static void deliver_aside(struct publication *pub, struct topic *task,
+                          struct slice room)
+{
+    struct hub *hub = pub->frappe->hub;
+    struct topic *aside;
+
+    if (task != NULL && topic_reader_count(task) > 0 &&
+        hub_find(hub, TOPIC_ROOM, topic_site(task), room) == NULL) {
+        aside = hub_topic(hub, TOPIC_ROOM, topic_site(task), room);
+        if (aside != NULL)
+            hub_follow(hub, task, aside);
+        else
+            skip(pub->frappe, SKIP_FULL);
+    }
+    deliver_to_room(pub, task == NULL ? pub->site : topic_site(task), room);
+}
+
+/* A task belongs to the bus for as long as the bus knows a run of it: what Frappe's channel
+ * brings beside is told to the room alone. Two sources that took turns would replace each
+ * other's run at every event. */
+static bool has_run_of_bus(const struct topic *topic)
+{
+    const struct run *run = topic_run(topic);
+
+    return run->epoch != 0 && !run->is_local;
+}
+
+static void deliver_to_task(struct publication *pub, const struct task_key *task,
+                            struct slice room)
+{
+    struct topic *topic =
+        hub_topic(pub->frappe->hub, TOPIC_TASK, task->site, task->task_id);
+
+    if (topic == NULL)
+        skip(pub->frappe, SKIP_FULL);
+    else if (has_run_of_bus(topic))
+        deliver_aside(pub, topic, room);
+    else
+        append(pub, topic);
+}
+
+/* Lifted progress comes back by the bus, to every broker alike; all else that is said in
+ * the room is no part of the task. */
+static void lift_to_task(struct publication *pub, const struct task_key *task,
+                         struct slice room)
+{
+    struct topic *topic =
+        hub_find(pub->frappe->hub, TOPIC_TASK, task->site, task->task_id);
+    bool is_native =
+        topic != NULL && has_run_of_bus(topic) && !topic_run(topic)->is_opaque;
+
+    if (pub->is_progress)
+        bus_lift_event(pub->frappe->lift, task, pub->type_name, pub->event.body);
+    if (!pub->is_progress || is_native)
+        deliver_aside(pub, topic, room);
+}
+
 static void deliver(struct publication *pub, struct slice room)
 {
     struct slice site = pub->site;
-    struct topic *topic;
+    size_t prefix = strlen(TASK_ROOM);
 
     if (!pub->has_site) {
         const char *colon = room.len == 0 ? NULL : memchr(room.ptr, ':', room.len);
@@ -136,13 +200,15 @@ static void deliver(struct publication *pub, struct slice room)
     }
     pub->event.order = pub->order;
     deliver_to_user_task(pub, site, room);
-    topic = topic_of(pub, site, room);
-    if (topic == NULL) {
-        counter_add(pub->frappe->unheard, 1);
-        return;
-    }
-    if (!topic_append(topic, &pub->event))
-        skip(pub->frappe, SKIP_FULL);
+    struct task_key task = {site, {NULL, 0}};
+    if (is_task_room(room))
+        task.task_id = slice_make(room.ptr + prefix, room.len - prefix);
+    if (!task_id_is_native(task.task_id) || !site_is_native(site))
+        deliver_to_room(pub, site, room);
+    else if (pub->frappe->lift != NULL)
+        lift_to_task(pub, &task, room);
+    else
+        deliver_to_task(pub, &task, room);
 }
 
 static bool deliver_text(struct publication *pub, struct slice raw)
@@ -199,6 +265,7 @@ static void broadcast(struct publication *pub)
 static void take_view(struct publication *pub, const struct event *view)
 {
     pub->event.type = view->type;
+    pub->type_name = view->type_name;
     if (task_id_is_native(view->task_id))
         pub->task_id = view->task_id;
 }
@@ -238,7 +305,8 @@ static enum skip publish(struct bus_frappe *frappe, struct slice object,
         return SKIP_LARGE;
     pub.event = (struct topic_event){
         .is_opaque = true, .name = buf_view(name), .body = buf_view(body)};
-    if (slice_is(buf_view(name), "ai_progress") && event_view(buf_view(body), &view))
+    pub.is_progress = slice_is(buf_view(name), "ai_progress");
+    if (pub.is_progress && event_view(buf_view(body), &view))
         take_view(&pub, &view);
     if (!read_site(object, &pub, site))
         return SKIP_SHAPE;
@@ -298,6 +366,24 @@ static void on_message(void *ctx, struct slice channel, struct slice payload)
 
 /* ---- life ---- */
 
+static void on_subscribed(void *ctx, struct slice channel)
+{
+    struct bus_frappe *frappe = ctx;
+
+    (void)channel;
+    if (frappe->lift != NULL)
+        bus_lift_hears(frappe->lift, true);
+}
+
+static void on_down(void *ctx, const char *reason)
+{
+    struct bus_frappe *frappe = ctx;
+
+    (void)reason;
+    if (frappe->lift != NULL)
+        bus_lift_hears(frappe->lift, false);
+}
+
 struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
                                   const struct frappe_channel *channel,
                                   struct counters *counters, struct buf *error)
@@ -306,6 +392,8 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
     struct link_options options = {
         .name = "thinkwired-frappe",
         .is_subscriber = true,
+        .on_down = on_down,
+        .on_subscribed = on_subscribed,
         .on_message = on_message,
         .passes_all = true,
         .ctx = frappe,
@@ -315,6 +403,7 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
         abort();
     frappe->loop = loop;
     frappe->hub = hub;
+    frappe->lift = channel->lift;
     frappe->received = counters_add(counters, COUNTER_TOTAL, "frappe_messages_total",
                                     NULL, "Messages on Frappe's channel");
     frappe->repaired = counters_add(counters, COUNTER_TOTAL, "frappe_repaired_total",

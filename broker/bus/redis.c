@@ -159,6 +159,7 @@ static void redis_free(struct bus *base)
     hub_set_feed(bus->hub, NULL, NULL);
     bus_server_release(bus);
     store_free(bus->store);
+    bus_lift_free(bus->lift);
     link_free(bus->messages);
     link_free(bus->commands);
     bus_watch_release(bus);

@@ -3,12 +3,35 @@
 #include "bus/redis_inside.h"
 #include "codec/json.h"
 
+/* "~" and what Frappe's channel brought: any JSON, never looked into but for its type. */
+static bool read_opaque(struct slice json, struct buf *scratch,
+                        struct topic_event *event)
+{
+    struct event view = {0};
+
+    if (!json_check(json))
+        return false;
+    if (memchr(json.ptr, '\n', json.len) != NULL) {
+        buf_reset(scratch);
+        json_minify(scratch, json);
+        json = buf_view(scratch);
+    }
+    (void)event_view(json, &view);
+    event->type = view.type;
+    event->is_opaque = true;
+    event->body = json;
+    return !scratch->failed;
+}
+
 bool bus_event_read(struct event_id id, struct slice json, struct buf *scratch,
                     struct topic_event *event)
 {
     struct event checked;
     const char *field;
 
+    *event = (struct topic_event){.id = id};
+    if (json.len > 1 && json.ptr[0] == '~')
+        return read_opaque(slice_make(json.ptr + 1, json.len - 1), scratch, event);
     if (json.len == 0 || event_check(json, &checked, &field) != EVENT_OK ||
         checked.has_id)
         return false;
@@ -72,5 +95,7 @@ bool bus_note_read(struct slice json, struct bus_note *note)
         (void)json_u64(member.value, &note->started_ms);
     if (json_get(object, "keeps_text", &member))
         note->keeps_text = member.kind == JSON_TRUE;
+    if (json_get(object, "opaque", &member))
+        note->is_opaque = member.kind == JSON_TRUE;
     return note->is_opened || note->is_erased;
 }

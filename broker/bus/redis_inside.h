@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/map.h"
 #include "bus/bus.h"
+#include "bus/lift.h"
 #include "redis/fitness.h"
 #include "redis/store.h"
 
@@ -35,6 +36,7 @@ struct bus_redis {
     struct link *commands;
     struct link *messages;
     struct store *store;
+    struct bus_lift *lift; /* NULL: Frappe's events are not lifted */
     struct fitness *fitness;
     bool is_judged;   /* the start is over */
     bool is_refusing; /* Redis answered writes with errors, and nothing better since */
@@ -115,6 +117,7 @@ struct bus_note {
     enum run_state state;
     uint64_t started_ms;
     bool keeps_text;
+    bool is_opaque;
 };
 bool bus_note_read(struct slice json, struct bus_note *note);
 

@@ -33,6 +33,7 @@ void bus_restore(struct bus_redis *bus, struct topic *topic,
 {
     struct run run = {
         .epoch = task->epoch,
+        .is_opaque = task->is_opaque,
         .state = task->state,
         .last_seq = task->last_seq,
         .started_ms = task->started_ms,

@@ -39,6 +39,8 @@ static void take_note(struct watch *watch, struct event_id id, struct slice json
     } else if (note.is_opened && id.epoch > watch_held_id(watch).epoch) {
         topic_open_run(watch->topic, id.epoch, note.state, note.started_ms,
                        note.keeps_text);
+        if (note.is_opaque)
+            topic_mark_opaque(watch->topic);
     }
 }
 

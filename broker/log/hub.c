@@ -369,6 +369,18 @@ void hub_set_after_visit(struct hub *hub, void (*after)(void *ctx), void *ctx)
     hub->after_ctx = ctx;
 }
 
+void hub_set_follow(struct hub *hub,
+                    void (*follow)(struct topic *task, struct topic *aside))
+{
+    hub->follow = follow;
+}
+
+void hub_follow(struct hub *hub, struct topic *task, struct topic *aside)
+{
+    if (hub->follow != NULL)
+        hub->follow(task, aside);
+}
+
 size_t hub_topic_count(const struct hub *hub)
 {
     return map_size(hub->topics);

@@ -50,6 +50,13 @@ void hub_set_feed(struct hub *hub, const struct hub_feed *feed, void *ctx);
 /* Called at the end of each turn after all readers of changed topics were woken. */
 void hub_set_after_visit(struct hub *hub, void (*after)(void *ctx), void *ctx);
 
+/* What is said in a task's room beside its run has a topic of its own. `follow` lets those
+ * readers of the task follow it who want all that is said in the room. */
+void hub_set_follow(struct hub *hub,
+                    void (*follow)(struct topic *task, struct topic *aside));
+/* The topic was just made: tells `follow`, if there is one. */
+void hub_follow(struct hub *hub, struct topic *task, struct topic *aside);
+
 /* Finds, or makes (NULL when max_topics is reached and counted). Site and name are copied. */
 struct topic *hub_topic(struct hub *hub, enum topic_kind kind, struct slice site,
                         struct slice name);

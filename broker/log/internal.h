@@ -60,6 +60,7 @@ struct hub {
     void *feed_ctx;
     void (*after_visit)(void *ctx);
     void *after_ctx;
+    void (*follow)(struct topic *task, struct topic *aside);
     uint64_t nonce;
     uint64_t local_seq; /* highest of all local ids: none is given twice */
     uint32_t generation;

@@ -71,6 +71,7 @@ static void run_begin(struct topic *topic, struct event_id id, bool keeps_text)
     }
     run->epoch = id.epoch;
     run->is_local = id.is_local;
+    run->is_opaque = false;
     run->state = RUN_RUNNING;
     run->last_seq = id.seq - 1;
     run->first_pos = topic->next_pos;
@@ -86,6 +87,7 @@ static void run_advance(struct run *run, const struct topic_event *event)
 
     run->last_seq = event->id.seq;
     run->state = run_state_after(event->type);
+    run->is_opaque = run->is_opaque || event->is_opaque;
     if (event->is_delta)
         accumulate(run, event);
     if (event->type == EVENT_TEXT && run->text_started_ms == 0)
@@ -151,6 +153,11 @@ void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
     hub_mark(topic->hub, topic);
 }
 
+void topic_mark_opaque(struct topic *topic)
+{
+    topic->run.is_opaque = true;
+}
+
 static void accumulated_copy(struct accumulated *to, const struct accumulated *from)
 {
     struct buf utf8 = to->utf8;
@@ -199,6 +206,7 @@ void topic_restore_entry(struct topic *topic, const struct topic_event *event)
     run->first_pos = run->origin_pos + 1;
     if (run->origin_pos + event->id.seq != topic->next_pos)
         return;
+    run->is_opaque = run->is_opaque || event->is_opaque;
     window_push(topic, event);
     topic->live_pos = topic->next_pos;
     hub_touch(topic->hub, topic);

@@ -64,6 +64,7 @@ struct run {
     uint64_t epoch;
     uint64_t text_epoch; /* of the run in which the text began: a continue keeps it */
     bool is_local;       /* ids of this broker only */
+    bool is_opaque;      /* has events of Frappe's channel: no text is accumulated */
     enum run_state state;
     uint64_t last_seq;
     uint64_t started_ms;      /* wall clock */
@@ -108,6 +109,8 @@ bool topic_append(struct topic *topic, const struct topic_event *event);
  * accumulated text (a continue). */
 void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
                     uint64_t started_ms, bool keeps_text);
+/* The run that was just opened will have events of Frappe's channel (lifted ones). */
+void topic_mark_opaque(struct topic *topic);
 /* What the bus knows of a task it has just loaded: everything but the entries, which are
  * then given with topic_restore_entry() in order; `run` is read, its buffers are copied. It
  * replaces what the topic held: every reader that was live has lost its place. RUN_UNKNOWN

@@ -120,7 +120,9 @@ struct subscription {
     uint16_t slot;           /* which of a stream's tasks it is */
     bool is_twin; /* follows in silence what another topic tells of the same task */
     bool seeks_public; /* guarded: the public topic is added once this one is known */
-    struct subscription *twin; /* of a task that nobody knew at the join, or NULL */
+    /* Native, of a task that nobody knew at the join: what is sent to the user's own room.
+     * String form, of a task with a run: what else is said in its room. Or NULL. */
+    struct subscription *twin;
     char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
 };
 
@@ -264,6 +266,10 @@ bool subscription_add_public(struct subscription *sub);
 /* The subscription to a task of the session's site, by its id. */
 struct subscription *subscription_find_task(const struct session *session,
                                             struct slice task_id);
+/* A string-form reader of a task hears what is said in its room beside the run, too. */
+void subscription_follow(struct subscription *sub, struct topic *aside);
+/* All of them: hub_set_follow(). */
+void subscription_follow_all(struct topic *task, struct topic *aside);
 /* The subscription itself, or its twin where that is the one that has a run; where both
  * have one, the one that everybody hears. */
 const struct subscription *subscription_speaking(const struct subscription *sub);

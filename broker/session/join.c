@@ -45,7 +45,7 @@ void session_write_state(struct buf *out, const struct topic *topic, uint64_t re
 /* A run whose events may not be merged is told again as it was. */
 static bool is_opaque_run(const struct topic *topic)
 {
-    return topic_run(topic)->is_local;
+    return topic_run(topic)->is_local || topic_run(topic)->is_opaque;
 }
 
 static uint64_t first_retained(const struct topic *topic)
@@ -146,7 +146,8 @@ static bool wants_after(const struct subscription *sub, struct event_id *id)
     if (sub->has_since)
         return sub->since.epoch == run->epoch && run->last_seq - sub->since.seq <= kept;
     *id = (struct event_id){run->epoch, 0, run->is_local};
-    return sub->from == FROM_START;
+    return sub->from == FROM_START ||
+           (sub->from == FROM_SNAPSHOT && is_opaque_run(topic));
 }
 
 /* True while what it wants is not in the window but may still be had. */

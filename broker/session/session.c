@@ -176,12 +176,14 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
     list_init(&set->saved);
     set->by_pid = map_new();
     hub_set_after_visit(hub, after_visit, set);
+    hub_set_follow(hub, subscription_follow_all);
     return set;
 }
 
 void session_set_free(struct session_set *set)
 {
     hub_set_after_visit(set->hub, NULL, NULL);
+    hub_set_follow(set->hub, NULL);
     /* First: burying them asks for one more flush. */
     sio_forget_saved(set, UINT64_MAX);
     timer_release(&set->wait_timer);

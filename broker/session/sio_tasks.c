@@ -50,6 +50,24 @@ static struct topic *string_topic(const struct sio_session *reader, struct slice
     return topic;
 }
 
+/* What is said in the room of a task beside its run, if anything was of late. */
+static struct topic *aside_topic(const struct sio_session *reader,
+                                 const struct topic *topic)
+{
+    struct topic *aside;
+    struct buf room;
+
+    if (topic_kind(topic) != TOPIC_TASK)
+        return NULL;
+    buf_init(&room, SIO_TEXT_LIMIT + sizeof(ROOM_PREFIX));
+    buf_puts(&room, ROOM_PREFIX);
+    buf_slice(&room, topic_name(topic));
+    aside = hub_find(reader->session.set->hub, TOPIC_ROOM, topic_site(topic),
+                     buf_view(&room));
+    buf_release(&room);
+    return aside;
+}
+
 static void keep_ack(struct subscription *sub, const struct sio_event *event)
 {
     if (!event->wants_ack)
@@ -121,6 +139,8 @@ out:
 static void tell_as_published(struct sio_session *reader, struct subscription *sub,
                               const struct sio_event *event)
 {
+    struct topic *aside = aside_topic(reader, sub->reader.topic);
+
     if (sub->stage != STAGE_LIVE)
         sub->reader.pos = topic_next(sub->reader.topic);
     sub->is_waiting_unknown = false;
@@ -136,6 +156,8 @@ static void tell_as_published(struct sio_session *reader, struct subscription *s
     sub->ack = NULL;
     sub->owes_reply = event->wants_ack;
     keep_ack(sub, event);
+    if (aside != NULL)
+        subscription_follow(sub, aside);
     session_mark(&reader->session);
     tell_progress(reader, event);
 }

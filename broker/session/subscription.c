@@ -189,8 +189,53 @@ const struct subscription *subscription_speaking(const struct subscription *sub)
     return sub;
 }
 
+void subscription_follow(struct subscription *sub, struct topic *aside)
+{
+    struct session *session = sub->session;
+    struct subscription *twin;
+
+    if (sub->twin != NULL || subscription_find(session, aside) != NULL ||
+        session->sub_count >= session->set->options.max_subscriptions)
+        return;
+    twin = subscription_add(session, aside);
+    subscription_unwait(twin);
+    twin->is_twin = true;
+    twin->is_native = false;
+    twin->owes_reply = false;
+    twin->stage = STAGE_LIVE;
+    sub->twin = twin;
+}
+
+static bool follow_one(struct reader *reader, void *ctx)
+{
+    struct subscription *sub = LIST_ENTRY(reader, struct subscription, reader);
+
+    /* Other readers than ours have another wake. */
+    if (reader->wake == reader_wake && !sub->is_native && !sub->is_held)
+        subscription_follow(sub, ctx);
+    return true;
+}
+
+void subscription_follow_all(struct topic *task, struct topic *aside)
+{
+    topic_each_reader(task, follow_one, aside);
+}
+
+/* A twin that goes alone is nobody's any more. */
+static void disown(const struct subscription *twin)
+{
+    LIST_FOR_EACH(node, next, &twin->session->subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (sub->twin == twin)
+            sub->twin = NULL;
+    }
+}
+
 void subscription_remove(struct subscription *sub)
 {
+    if (sub->is_twin)
+        disown(sub);
     if (sub->twin != NULL)
         subscription_remove(sub->twin);
     subscription_unwait(sub);

@@ -11,5 +11,6 @@ int main(void)
     failures += test_endings();
     failures += test_server();
     failures += test_frappe();
+    failures += test_lift();
     return failures;
 }

@@ -69,10 +69,10 @@ static bool is_frappe_well(void *ctx)
 void stage_open_frappe(struct stage *stage, void **state)
 {
     open_hub(stage, state);
-    stage->frappe =
-        bus_frappe_new(stage->scene->loop, stage->hub,
-                       &(struct frappe_channel){stage->scene->redis.url, "events"},
-                       stage->counters, &stage->listed);
+    stage->frappe = bus_frappe_new(
+        stage->scene->loop, stage->hub,
+        &(struct frappe_channel){stage->scene->redis.url, "events", stage->lift},
+        stage->counters, &stage->listed);
     assert_non_null(stage->frappe);
     while (!is_frappe_well(stage))
         scene_idle(stage->scene, 1);

@@ -13,6 +13,7 @@ struct stage {
     struct counters *counters;
     struct bus *bus;
     struct bus_frappe *frappe;
+    struct bus_lift *lift; /* the bus's, or NULL */
     struct bus_limits limits;
     unsigned told;
     enum stop_status stopped;

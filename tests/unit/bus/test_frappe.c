@@ -62,6 +62,36 @@ static void both_forms_of_a_task_room_lead_to_the_task(void **state)
     stage_close(&stage);
 }
 
+/* Two sources of one task do not take it from each other at every event. */
+static void what_is_said_beside_a_run_of_the_bus_goes_to_the_room(void **state)
+{
+    struct stage stage;
+    struct eye eye;
+    struct topic *topic;
+    struct topic_event native = {.id = {7, 1, false},
+                                 .type = EVENT_STATUS,
+                                 .body = slice_of("{\"type\":\"status\"}")};
+
+    stage_open_frappe(&stage, state);
+    topic = task(&stage, "site1.local", "t1");
+    eye_attach(&eye, topic);
+    publish(&stage, v15);
+    eye_until_seen(&eye, &stage, 1);
+    assert_true(topic_run(topic)->is_local);
+    assert_true(topic_append(topic, &native));
+    publish(&stage, v15);
+    while (hub_find(stage.hub, TOPIC_ROOM, slice_of("site1.local"),
+                    slice_of("task_progress:t1")) == NULL)
+        scene_idle(stage.scene, 1);
+    native.id.seq = 2;
+    assert_true(topic_append(topic, &native));
+    eye_until_seen(&eye, &stage, 3);
+    assert_string_equal(buf_text(&eye.log), "1:ai_progress 1:status 2:status ");
+    assert_int_equal(topic_run(topic)->epoch, 7);
+    eye_close(&eye);
+    stage_close(&stage);
+}
+
 static void a_task_is_remembered_before_anybody_reads_it(void **state)
 {
     struct stage stage;
@@ -411,6 +441,7 @@ int test_frappe(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(both_forms_of_a_task_room_lead_to_the_task),
+        cmocka_unit_test(what_is_said_beside_a_run_of_the_bus_goes_to_the_room),
         cmocka_unit_test(a_task_is_remembered_before_anybody_reads_it),
         cmocka_unit_test(every_other_room_is_free_text_of_its_site),
         cmocka_unit_test(a_room_nobody_is_in_is_not_remembered),

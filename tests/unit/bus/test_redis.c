@@ -366,7 +366,7 @@ static void a_malformed_address_is_refused_with_a_message(void **state)
     assert_non_null(strstr(buf_text(&error), "stunnel"));
     buf_reset(&error);
     assert_null(bus_frappe_new(stage.scene->loop, stage.hub,
-                               &(struct frappe_channel){"nonsense", "events"},
+                               &(struct frappe_channel){"nonsense", "events", NULL},
                                stage.counters, &error));
     assert_true(error.len > 0);
     buf_release(&error);

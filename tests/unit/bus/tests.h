@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_TESTS_BUS_H
 #define THINKWIRE_TESTS_BUS_H
 
+#include "bus/lift.h"
 #include "stage.h"
 
 /* Each answers how many of its tests failed. */
@@ -13,5 +14,6 @@ int test_history(void);
 int test_endings(void);
 int test_server(void);
 int test_frappe(void);
+int test_lift(void);
 
 #endif
