@@ -253,7 +253,9 @@ static bool is_copy(const struct subscription *sub)
 {
     const struct entry *entry = topic_entry(sub->reader.topic, sub->reader.pos);
 
-    return entry->is_opaque && entry->order == sub->session->last_order;
+    /* Fetched from before the window: it has no number. */
+    return entry->is_opaque && entry->order != 0 &&
+           entry->order == sub->session->last_order;
 }
 
 static bool owes_event(struct subscription *sub)
