@@ -8,7 +8,9 @@ int main(void)
 
     failures += test_judge();
     failures += test_judge_property();
+    failures += test_prompt();
     failures += test_think();
+    failures += test_trim();
     failures += test_stream();
     failures += test_stream_ends();
     return failures;

@@ -14,8 +14,10 @@
 int test_failure(void);
 int test_judge(void);
 int test_judge_property(void);
+int test_prompt(void);
 int test_stream(void);
 int test_stream_ends(void);
 int test_think(void);
+int test_trim(void);
 
 #endif
