@@ -88,7 +88,7 @@ const struct config_row settings_rows[] = {
     FLAG(
         "frappe", frappe, "off", group_bench,
         "Stand in for a bench's Node server: its site, origin, session and room rules."),
-    TEXT("frappe-bench", frappe_bench, "", NULL, group_bench,
+    TEXT("frappe-bench", frappe_bench, "", "FRAPPE_BENCH_ROOT", group_bench,
          "Directory of a bench: reads its configuration and turns --frappe on."),
     TEXT(
         "frappe-web-base", frappe_web_base, "", NULL, group_bench,

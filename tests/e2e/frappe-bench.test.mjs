@@ -10,7 +10,7 @@ import { FrappeHouse, Seat, SITE, user } from './lib/frappe-house.mjs';
 import { BIN, Child, freePort, PATIENCE } from './lib/house.mjs';
 import { until } from './lib/wait.mjs';
 
-const NAMES = ['FRAPPE_SOCKETIO_PORT', 'FRAPPE_SOCKETIO_UDS', 'FRAPPE_REDIS_QUEUE', 'FRAPPE_SITE'];
+const NAMES = ['FRAPPE_BENCH_ROOT', 'FRAPPE_SOCKETIO_PORT', 'FRAPPE_SOCKETIO_UDS', 'FRAPPE_REDIS_QUEUE', 'FRAPPE_SITE'];
 
 // A bench's directory: files by name, an object is written as JSON.
 function benchOf(t, files) {
@@ -28,7 +28,7 @@ const COMMON = 'sites/common_site_config.json';
 // A broker that is told nothing but where the bench is.
 function start(t, folder, { args = [], env = {} } = {}) {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !NAMES.includes(name)));
-  const child = new Child(path.join(BIN, 'thinkwired'), ['--frappe-bench', folder, ...args], { env: { ...clean, ...env } });
+  const child = new Child(path.join(BIN, 'thinkwired'), [...folder ? ['--frappe-bench', folder] : [], ...args], { env: { ...clean, ...env } });
   t.after(() => child.stop());
   return child;
 }
@@ -113,6 +113,13 @@ test('the environment wins over both', async (t) => {
   });
   const env = { FRAPPE_SOCKETIO_PORT: String(it.port), FRAPPE_SITE: SITE, FRAPPE_REDIS_QUEUE: it.redis };
   assert.equal(await listening(start(t, folder, { env })), `0.0.0.0:${it.port}`);
+  await works(it, await it.page());
+});
+
+test('FRAPPE_BENCH_ROOT names the bench where nothing else does', async (t) => {
+  const it = await around(t);
+  const folder = benchOf(t, { [COMMON]: { redis_queue: it.redis, socketio_port: it.port, default_site: SITE } });
+  assert.equal(await listening(start(t, null, { env: { FRAPPE_BENCH_ROOT: folder } })), `0.0.0.0:${it.port}`);
   await works(it, await it.page());
 });
 
