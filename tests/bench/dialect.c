@@ -1,19 +1,20 @@
 /* dialect.c - how each kind of server is spoken to. */
 /* SPDX-License-Identifier: MIT */
+#include "dialect.h"
+
 #include "marker.h"
-#include "reader.h"
 #include "sock.h"
 #include "wire.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static bool text_has(const char *text, size_t length, const char *needle)
+bool text_has(const char *text, size_t length, const char *needle)
 {
     return memmem(text, length, needle, strlen(needle)) != NULL;
 }
 
-static bool text_starts(const char *text, size_t length, const char *prefix)
+bool text_starts(const char *text, size_t length, const char *prefix)
 {
     size_t size = strlen(prefix);
     return length >= size && memcmp(text, prefix, size) == 0;
@@ -33,8 +34,25 @@ static void upgrade(struct reader *reader, const char *path)
                 path, reader->plan->port);
 }
 
+bool dialect_begin(const struct reader *reader, const char **how, const char **where)
+{
+    bool has_seen = reader->place && reader->place->id[0] != '\0';
+    *how = has_seen ? "since" : "from";
+    *where = has_seen ? reader->place->id : reader->plan->from;
+    return (*where)[0] != '\0';
+}
+
+void dialect_note_place(struct reader *reader, const char *text, size_t length)
+{
+    if (!reader->place)
+        return;
+    if (text_has(text, length, "resync"))
+        reader->place->resyncs++;
+    (void)reader_last_text(text, length, "\"id\":\"", reader->place->id);
+}
+
 /* A refusal is told once per reader; what the server said are its own words, no secret. */
-static void refused(struct reader *reader, const char *text, size_t length)
+void dialect_refused(struct reader *reader, const char *text, size_t length)
 {
     fprintf(stderr, "bench: %s reader refused: %.*s\n", reader->plan->dialect->name,
             (int)(length > 200 ? 200 : length), text);
@@ -50,27 +68,30 @@ static void ws_connected(struct reader *reader)
 
 static void ws_upgraded(struct reader *reader)
 {
+    const char *how;
+    const char *where;
     char name[TASK_NAME_LENGTH + 1];
-    char line[128];
+    struct text line = {0};
     task_name(reader->task, name);
-    if (reader->plan->from[0] != '\0')
-        snprintf(line, sizeof(line),
-                 "{\"op\":\"subscribe\",\"task_id\":\"%s\",\"from\":\"%s\"}", name,
-                 reader->plan->from);
-    else
-        snprintf(line, sizeof(line), "{\"op\":\"subscribe\",\"task_id\":\"%s\"}", name);
+    text_printf(&line, "{\"op\":\"subscribe\",\"task_id\":\"%s\"", name);
+    if (dialect_begin(reader, &how, &where))
+        text_printf(&line, ",\"%s\":\"%s\"", how, where);
+    text_add(&line, "}", 1);
     reader->asked_ns = now_ns();
-    say(reader, line);
+    ws_encode_masked(&reader->out, WS_TEXT, line.bytes, line.length);
+    text_release(&line);
 }
 
 static bool ws_text(struct reader *reader, const char *text, size_t length)
 {
-    if (reader->state == READER_READY)
+    if (reader->state == READER_READY) {
+        dialect_note_place(reader, text, length);
         return true;
+    }
     if (text_has(text, length, "\"subscribed\""))
         reader->state = READER_READY;
     else if (text_has(text, length, "\"error\""))
-        refused(reader, text, length);
+        dialect_refused(reader, text, length);
     return false;
 }
 
@@ -86,19 +107,42 @@ static void socketio_upgraded(struct reader *reader)
     (void)reader; /* the server speaks first */
 }
 
+void socketio_subscription(const struct reader *reader, struct text *out)
+{
+    const char *how;
+    const char *where;
+    char name[TASK_NAME_LENGTH + 1];
+    task_name(reader->task, name);
+    if (!reader->plan->object_form) {
+        text_printf(out, "420[\"task_subscribe\",\"%s\"]", name);
+        return;
+    }
+    text_printf(out, "420[\"task_subscribe\",{\"task_id\":\"%s\"", name);
+    if (dialect_begin(reader, &how, &where))
+        text_printf(out, ",\"%s\":\"%s\"", how, where);
+    text_add(out, "}]", 2);
+}
+
 static void socketio_subscribe(struct reader *reader)
 {
-    char name[TASK_NAME_LENGTH + 1];
-    char line[128];
-    task_name(reader->task, name);
-    if (reader->plan->object_form)
-        snprintf(line, sizeof(line),
-                 "420[\"task_subscribe\",{\"task_id\":\"%s\",\"from\":\"%s\"}]", name,
-                 reader->plan->from);
-    else
-        snprintf(line, sizeof(line), "420[\"task_subscribe\",\"%s\"]", name);
+    struct text line = {0};
+    socketio_subscription(reader, &line);
     reader->asked_ns = now_ns();
-    say(reader, line);
+    ws_encode_masked(&reader->out, WS_TEXT, line.bytes, line.length);
+    text_release(&line);
+}
+
+/* What is no event: the heartbeat and the greeting up to the subscription. */
+static void socketio_greeting(struct reader *reader, const char *text, size_t length)
+{
+    if (text_starts(text, length, "0{"))
+        say(reader, "40");
+    else if (text_starts(text, length, "40"))
+        socketio_subscribe(reader);
+    else if (text_starts(text, length, "44") || text_has(text, length, "\"ok\":false"))
+        dialect_refused(reader, text, length);
+    else if (text_starts(text, length, "430"))
+        reader->state = READER_READY;
 }
 
 static bool socketio_text(struct reader *reader, const char *text, size_t length)
@@ -107,30 +151,85 @@ static bool socketio_text(struct reader *reader, const char *text, size_t length
         say(reader, "3");
         return false;
     }
-    if (reader->state == READER_READY)
-        return true;
-    if (text_starts(text, length, "0{"))
-        say(reader, "40");
-    else if (text_starts(text, length, "40"))
-        socketio_subscribe(reader);
-    else if (text_starts(text, length, "44") || text_has(text, length, "\"ok\":false"))
-        refused(reader, text, length);
-    else if (text_starts(text, length, "430"))
+    if (reader->state != READER_READY) {
+        socketio_greeting(reader, text, length);
+        return false;
+    }
+    dialect_note_place(reader, text, length);
+    return true;
+}
+
+/* ---- connection state recovery: pid, and the offset behind each event ---- */
+
+static void recovery_connect(struct reader *reader)
+{
+    struct text line = {0};
+    const struct place *place = reader->place;
+    if (place && place->pid[0] != '\0' && place->id[0] != '\0')
+        text_printf(&line, "40{\"recovery\":true,\"pid\":\"%s\",\"offset\":\"%s\"}",
+                    place->pid, place->id);
+    else
+        text_printf(&line, "40{\"recovery\":true}");
+    reader->asked_ns = now_ns();
+    ws_encode_masked(&reader->out, WS_TEXT, line.bytes, line.length);
+    text_release(&line);
+}
+
+/* The same pid: its rooms are there already, and what it missed follows. */
+static void recovery_connected(struct reader *reader, const char *text, size_t length)
+{
+    char pid[PLACE_SIZE] = "";
+    struct place *place = reader->place;
+    (void)reader_last_text(text, length, "\"pid\":\"", pid);
+    if (place && pid[0] != '\0' && strcmp(pid, place->pid) == 0) {
         reader->state = READER_READY;
-    return false;
+        return;
+    }
+    if (place) {
+        if (place->pid[0] != '\0')
+            place->resyncs++;
+        memcpy(place->pid, pid, sizeof(pid));
+    }
+    socketio_subscribe(reader);
+}
+
+static bool recovery_text(struct reader *reader, const char *text, size_t length)
+{
+    if (length == 1 && text[0] == '2') {
+        say(reader, "3");
+        return false;
+    }
+    /* The reference sends what was missed in front of its answer to the CONNECT; its
+     * client keeps it until then. */
+    if (reader->state != READER_READY && !text_starts(text, length, "42[")) {
+        if (text_starts(text, length, "0{"))
+            recovery_connect(reader);
+        else if (text_starts(text, length, "40"))
+            recovery_connected(reader, text, length);
+        else
+            socketio_greeting(reader, text, length);
+        return false;
+    }
+    /* 42["ai_progress",{…},"offset"] */
+    if (reader->place && length > 2 && memcmp(text + length - 2, "\"]", 2) == 0)
+        (void)reader_last_text(text, length, ",\"", reader->place->id);
+    return true;
 }
 
 /* ---- server-sent events ---- */
 
 static void sse_connected(struct reader *reader)
 {
+    const char *how;
+    const char *where;
     char name[TASK_NAME_LENGTH + 1];
     task_name(reader->task, name);
-    const char *from = reader->plan->from;
+    text_printf(&reader->out, "GET /v1/tasks/%s/events", name);
+    if (dialect_begin(reader, &how, &where))
+        text_printf(&reader->out, "?%s=%s", how, where);
     text_printf(&reader->out,
-                "GET /v1/tasks/%s/events%s%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
-                "Accept: text/event-stream\r\n\r\n",
-                name, from[0] ? "?from=" : "", from, reader->plan->port);
+                " HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: text/event-stream\r\n\r\n",
+                reader->plan->port);
     reader->asked_ns = now_ns();
 }
 
@@ -144,6 +243,8 @@ static bool sse_text(struct reader *reader, const char *text, size_t length)
     if (reader->state != READER_READY && text_has(text, length, "event: subscribed"))
         reader->state = READER_READY;
     /* The first events may stand in the same piece. */
+    if (text_has(text, length, "event: ai_progress"))
+        dialect_note_place(reader, text, length);
     return reader->state == READER_READY;
 }
 
@@ -180,11 +281,14 @@ static void raw_connected(struct reader *reader)
 }
 
 static const struct dialect dialects[] = {
-    {"ws", true, ws_connected, ws_upgraded, ws_text},
-    {"socketio", true, socketio_connected, socketio_upgraded, socketio_text},
-    {"sse", false, sse_connected, sse_upgraded, sse_text},
-    {"nchan", true, nchan_connected, nchan_upgraded, nchan_text},
-    {"raw", true, raw_connected, nchan_upgraded, nchan_text},
+    {"ws", BODY_FRAMES, ws_connected, ws_upgraded, ws_text},
+    {"socketio", BODY_FRAMES, socketio_connected, socketio_upgraded, socketio_text},
+    {"recovery", BODY_FRAMES, socketio_connected, socketio_upgraded, recovery_text},
+    {"sse", BODY_CHUNKS, sse_connected, sse_upgraded, sse_text},
+    {"nchan", BODY_FRAMES, nchan_connected, nchan_upgraded, nchan_text},
+    {"raw", BODY_FRAMES, raw_connected, nchan_upgraded, nchan_text},
+    {"polling", BODY_ANSWERS, polling_connected, socketio_upgraded, polling_text},
+    {"longpoll", BODY_ANSWERS, longpoll_connected, socketio_upgraded, longpoll_text},
 };
 
 const struct dialect *dialect_named(const char *name)

@@ -4,12 +4,13 @@
 /*
  *   bench_load --kind ws|socketio|sse|nchan|raw --port P --readers N [--tasks T]
  *              [--events E] [--warmup W] [--from now] [--form string|object]
- *              [--deadline-ms D] [--settle-ms S]
+ *              [--deadline-ms D] [--settle-ms S] [--opening 64]
  *
  * Reader i watches task i % T and expects W + E events of it. What happened is told in JSON
  * lines on stdout: {"phase":"ready"} when all have joined, "warm" after the warm-up,
  * "result" S ms after the last delivery (so that duplicates can still come), or when stdin
- * ends, or at the deadline. Without --events it holds its connections until then.
+ * ends, or at the deadline. At most --opening connections are begun and not yet joined: more
+ * than the default may overflow a server's backlog. Without --events it holds its connections until then.
  */
 #include "reader.h"
 #include "sock.h"
@@ -23,16 +24,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Connections being opened at once; more would overflow a server's backlog. */
-#define OPENING_MAX 64u
-
 struct load {
     struct reader_plan plan;
     struct tally tally;
     struct reader *readers;
     unsigned count;
     unsigned tasks;
-    unsigned opened; /* connections begun so far */
+    unsigned opening; /* at once */
+    unsigned opened;  /* connections begun so far */
     unsigned ready;
     unsigned closed;
     bool said_ready;
@@ -66,7 +65,7 @@ static void load_watch(struct load *load, struct reader *reader, int operation,
 static void load_open_more(struct load *load)
 {
     while (load->opened < load->count &&
-           load->opened - load->ready - load->closed < OPENING_MAX) {
+           load->opened - load->ready - load->closed < load->opening) {
         struct reader *reader = &load->readers[load->opened];
         reader->owner = load;
         reader_open(reader, &load->plan, load->opened % load->tasks);
@@ -138,9 +137,10 @@ static void load_result(struct load *load)
     printf("{\"phase\":\"result\",\"readers\":%u,\"ready\":%u,\"closed\":%u,"
            "\"deliveries\":%zu,\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
            ",\"reordered\":%" PRIu64 ",\"foreign\":%" PRIu64 ",\"messages\":%" PRIu64
-           ",\"bytes\":%" PRIu64,
+           ",\"bytes\":%" PRIu64 ",\"last_ms\":%.1f",
            load->count, load->ready, load->closed, tally->timed, tally_lost(tally),
-           tally->duplicates, tally->reordered, tally->foreign, messages, bytes);
+           tally->duplicates, tally->reordered, tally->foreign, messages, bytes,
+           (double)(tally->last_seen_ns - load->start_ns) / 1e6);
     printf(",\"wall_ms\":%.3f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,"
            "\"p999_us\":%.1f,\"max_us\":%.1f}\n",
            (double)(tally->last_seen_ns - tally->first_sent_ns) / 1e6,
@@ -189,6 +189,7 @@ static void load_setup(struct load *load, int argc, char **argv)
     };
     load->count = (unsigned)arg_number(argc, argv, "--readers", 1);
     load->tasks = (unsigned)arg_number(argc, argv, "--tasks", 1);
+    load->opening = (unsigned)arg_number(argc, argv, "--opening", 64);
     if (load->plan.port == 0 || load->tasks == 0 || load->tasks > 65536)
         die("--port is needed; --tasks from 1 to 65536");
     load->start_ns = now_ns();

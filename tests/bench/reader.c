@@ -13,7 +13,8 @@
 
 void reader_open(struct reader *reader, const struct reader_plan *plan, unsigned task)
 {
-    *reader = (struct reader){.plan = plan, .task = task, .owner = reader->owner};
+    *reader = (struct reader){
+        .plan = plan, .task = task, .owner = reader->owner, .place = reader->place};
     reader->fd = sock_connect_local(plan->port);
 }
 
@@ -26,6 +27,30 @@ void reader_close(struct reader *reader)
     text_release(&reader->in);
     text_release(&reader->message);
     text_release(&reader->out);
+}
+
+void reader_cut(struct reader *reader)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (reader->fd >= 0)
+        setsockopt(reader->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    reader_close(reader);
+}
+
+bool reader_last_text(const char *text, size_t length, const char *key, char *out)
+{
+    const char *end = text + length;
+    const char *found = NULL;
+    size_t size = strlen(key);
+    for (const char *at = text;
+         (at = memmem(at, (size_t)(end - at), key, size)) != NULL; at += size)
+        found = at + size;
+    const char *stop = found ? memchr(found, '"', (size_t)(end - found)) : NULL;
+    if (!stop || stop - found >= PLACE_SIZE)
+        return false;
+    memcpy(out, found, (size_t)(stop - found));
+    out[stop - found] = '\0';
+    return true;
 }
 
 /* What a client of the benchmark sends is small: a full socket means a stuck server. */
@@ -93,7 +118,7 @@ static ssize_t reader_head(struct reader *reader, const char *bytes, size_t leng
     ssize_t head = http_head(bytes, length, &status, &body_length);
     if (head <= 0)
         return head;
-    if (status != (reader->plan->dialect->is_framed ? 101 : 200)) {
+    if (status != (reader->plan->dialect->body == BODY_FRAMES ? 101 : 200)) {
         fprintf(stderr, "bench: %s reader refused with status %d\n",
                 reader->plan->dialect->name, status);
         return -1;
@@ -118,13 +143,37 @@ static ssize_t reader_body(struct reader *reader, const char *bytes, size_t leng
     return used;
 }
 
-/* One head, frame or run of chunks; 0 = more is needed. */
+/* A whole answer, told its length; 204 says that there is nothing more to wait for. */
+static ssize_t reader_answer(struct reader *reader, const char *bytes, size_t length,
+                             uint64_t at_ns)
+{
+    int status = 0;
+    ssize_t body_length = 0;
+    ssize_t head = http_head(bytes, length, &status, &body_length);
+    if (head <= 0)
+        return head;
+    if (status != 200 || body_length < 0) {
+        if (status != 204)
+            fprintf(stderr, "bench: %s reader refused with status %d\n",
+                    reader->plan->dialect->name, status);
+        return -1;
+    }
+    if (length - (size_t)head < (size_t)body_length)
+        return 0;
+    reader_message(reader, bytes + head, (size_t)body_length, at_ns);
+    return head + body_length;
+}
+
+/* One head, frame, answer or run of chunks; 0 = more is needed. */
 static ssize_t reader_step(struct reader *reader, const char *bytes, size_t length,
                            uint64_t at_ns)
 {
+    enum body body = reader->plan->dialect->body;
+    if (body == BODY_ANSWERS)
+        return reader_answer(reader, bytes, length, at_ns);
     if (reader->state == READER_UPGRADING)
         return reader_head(reader, bytes, length);
-    if (!reader->plan->dialect->is_framed)
+    if (body == BODY_CHUNKS)
         return reader_body(reader, bytes, length, at_ns);
     struct ws_frame frame;
     ssize_t used = ws_decode(bytes, length, &frame);

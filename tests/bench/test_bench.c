@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "feed.h"
 #include "marker.h"
+#include "reader.h"
+#include "samples.h"
 #include "tally.h"
 #include "wire.h"
 
@@ -192,6 +194,107 @@ static void a_publish_nobody_heard_is_refused(void **state)
     assert_int_equal(feed->answer(":1", 2, &accepted), 0);
 }
 
+static void the_last_id_of_several_is_the_place(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"id\":\"7-1\",\"task_id\":\"x\"},{\"id\":\"7-2\"}";
+    char place[PLACE_SIZE] = "before";
+    assert_true(reader_last_text(text, sizeof(text) - 1, "\"id\":\"", place));
+    assert_string_equal(place, "7-2");
+    /* What is cut off, or absent, changes nothing. */
+    assert_false(reader_last_text(text, sizeof(text) - 3, "\"id\":\"", place));
+    assert_false(reader_last_text(text, sizeof(text) - 1, "\"pid\":\"", place));
+    assert_string_equal(place, "7-2");
+}
+
+static void an_id_that_has_no_room_is_none(void **state)
+{
+    (void)state;
+    char text[PLACE_SIZE + 8];
+    char place[PLACE_SIZE] = "";
+    memset(text, 'x', sizeof(text));
+    text[0] = '=';
+    text[PLACE_SIZE + 1] = '"';
+    assert_false(reader_last_text(text, sizeof(text), "=", place));
+    text[PLACE_SIZE] = '"';
+    assert_true(reader_last_text(text, sizeof(text), "=", place));
+    assert_int_equal(strlen(place), PLACE_SIZE - 1);
+}
+
+/* A client in memory that is told `told`; answers how it begins its next request. */
+static void hear(struct reader *reader, const char *kind, const char *told)
+{
+    const struct dialect *dialect = dialect_named(kind);
+    reader->state = READER_READY;
+    (void)dialect->on_text(reader, told, strlen(told));
+    reader->out.length = 0;
+    dialect->on_connected(reader);
+    text_add(&reader->out, "", 1);
+}
+
+static void who_has_seen_something_goes_on_behind_it(void **state)
+{
+    (void)state;
+    struct reader_plan plan = {.from = "start", .port = 1};
+    struct place place = {0};
+    struct reader reader = {.plan = &plan, .place = &place, .fd = -1};
+    hear(&reader, "sse", "event: subscribed\ndata: {}\n\n");
+    assert_non_null(strstr(reader.out.bytes, "/events?from=start HTTP"));
+    hear(&reader, "sse", "event: ai_progress\ndata: {\"id\":\"9-4\"}\n\n");
+    assert_non_null(strstr(reader.out.bytes, "/events?since=9-4 HTTP"));
+    hear(&reader, "longpoll", "{\"events\":[{\"id\":\"9-5\"}],\"id\":\"9-6\"}");
+    assert_non_null(strstr(reader.out.bytes, "/events?since=9-6 HTTP"));
+    assert_int_equal(place.resyncs, 0);
+    hear(&reader, "sse", "event: resync\ndata: {}\n\nevent: ai_progress\ndata: {}\n\n");
+    assert_int_equal(place.resyncs, 1);
+    text_release(&reader.out);
+}
+
+static void an_offset_is_the_last_argument(void **state)
+{
+    (void)state;
+    struct reader_plan plan = {.from = ""};
+    struct place place = {0};
+    struct reader reader = {.plan = &plan, .place = &place, .fd = -1};
+    const char *told = "42[\"ai_progress\",{\"text\":\"a\"},\"1-2\"]";
+    const struct dialect *dialect = dialect_named("recovery");
+    reader.state = READER_READY;
+    assert_true(dialect->on_text(&reader, told, strlen(told)));
+    assert_string_equal(place.id, "1-2");
+    /* What was missed may come before the answer that says so. */
+    reader.state = READER_JOINING;
+    told = "42[\"ai_progress\",{\"text\":\"b\"},\"1-3\"]";
+    assert_true(dialect->on_text(&reader, told, strlen(told)));
+    assert_int_equal(reader.state, READER_JOINING);
+    assert_string_equal(place.id, "1-3");
+}
+
+static void percentiles_are_of_all_samples(void **state)
+{
+    (void)state;
+    struct samples samples = {0};
+    assert_true(samples_us(&samples, 500) < 0.5);
+    for (uint64_t i = 10000; i-- > 0;)
+        samples_add(&samples, (i + 1) * 1000);
+    samples_sort(&samples);
+    assert_int_equal((int)samples_us(&samples, 500), 5000);
+    assert_int_equal((int)samples_us(&samples, 999), 9990);
+    assert_int_equal((int)samples_us(&samples, 1000), 10000);
+    samples_release(&samples);
+}
+
+static void the_same_seed_is_the_same_chance(void **state)
+{
+    (void)state;
+    uint64_t one = 5;
+    uint64_t other = 5;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t value = chance_about(&one, 1000);
+        assert_int_equal(value, chance_about(&other, 1000));
+        assert_in_range(value, 750, 1250);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +309,12 @@ int main(void)
         cmocka_unit_test(chunks_may_be_cut_anywhere),
         cmocka_unit_test(heads_tell_status_and_length),
         cmocka_unit_test(a_publish_nobody_heard_is_refused),
+        cmocka_unit_test(the_last_id_of_several_is_the_place),
+        cmocka_unit_test(an_id_that_has_no_room_is_none),
+        cmocka_unit_test(who_has_seen_something_goes_on_behind_it),
+        cmocka_unit_test(an_offset_is_the_last_argument),
+        cmocka_unit_test(percentiles_are_of_all_samples),
+        cmocka_unit_test(the_same_seed_is_the_same_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,10 @@ class Process:
         text = self.log.read().decode(errors="replace").strip()
         return f"; its last words:\n{text}" if text else ""
 
+    def must_run(self):
+        if self.child.poll() is not None:
+            raise BenchError(f"{self.argv[0]} ended early" + self.log_tail())
+
     def stop(self):
         """SIGTERM, and SIGKILL if that is not heard within five seconds."""
         if self.child.poll() is None:
@@ -129,6 +133,25 @@ class Process:
                 with open(f"/proc/{pid}/task/{task}/schedstat") as file:
                     total += int(file.read().split()[0])
         return total / 1000
+
+    def status_bytes(self, key):
+        """Sum over the family of a line of /proc/PID/status that is told in kB."""
+        total = 0
+        for pid in self.family():
+            with open(f"/proc/{pid}/status") as file:
+                for line in file:
+                    if line.startswith(key + ":"):
+                        total += int(line.split()[1]) * 1024
+        return total
+
+    def rss_bytes(self):
+        return self.status_bytes("VmRSS")
+
+    def peak_rss_bytes(self):
+        return self.status_bytes("VmHWM")
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.family())
 
     def pss_bytes(self):
         """Proportional set size of the family: shared pages are counted once."""

@@ -110,8 +110,59 @@ def judge_latejoin(results):
     return verdicts
 
 
+def judge_storm(results):
+    """What Redis is asked does not depend on how many come at once."""
+    verdicts = []
+    ones = {(one["subject"], one["case"]): one for one in results if one["joins"] == 1}
+    for result in results:
+        if result["joins"] == 1:
+            continue
+        who = f"{result['subject']}, {result['case']}"
+        more = result["redis_calls"] - ones[result["subject"], result["case"]]["redis_calls"]
+        verdicts += [verdict("storm", who, "Redis commands beyond those of one join", more,
+                             STORM_REDIS_SLACK),
+                     verdict("storm", who, "lost + doubled + out of order",
+                             sum(result[key] for key in FAULTS), 0)]
+    return verdicts
+
+
+def judge_reconnect(results):
+    verdicts = []
+    for result in results:
+        if result["server"] == "thinkwire":
+            verdicts.append(verdict("reconnect", result["subject"],
+                                    "lost + doubled + out of order + resynchronised",
+                                    sum(result[key] for key in FAULTS)
+                                    + result["resyncs"], 0))
+    return verdicts
+
+
+def judge_soak(results):
+    verdicts = []
+    for result in results:
+        who = result["subject"]
+        verdicts += [
+            verdict("soak", who, "RSS slope after warm-up", result["rss_slope"],
+                    SOAK_SLOPE_KB, "KB/min"),
+            verdict("soak", who, "PSS slope after warm-up", result["pss_slope"],
+                    SOAK_SLOPE_KB, "KB/min"),
+            verdict("soak", who, "descriptors that did not come back",
+                    result["descriptors_after"] - result["descriptors_before"], 0),
+            verdict("soak", who, "lost + doubled + wrong",
+                    sum(result[key] for key in ("lost", "duplicates", "foreign",
+                                                "stuck")), 0)]
+    return verdicts
+
+
+FAULTS = ("lost", "duplicates", "reordered", "foreign")
+# The broker's housekeeping (a ping, a look at the open runs) may fall into a storm.
+STORM_REDIS_SLACK = 20
+# Below what can be told from the allocator's own ups and downs in ten minutes.
+SOAK_SLOPE_KB = 100
+
 JUDGES = {"fanout": judge_fanout, "paced": judge_paced, "many": judge_many,
-          "memory": judge_memory, "latejoin": judge_latejoin}
+          "memory": judge_memory, "latejoin": judge_latejoin, "storm": judge_storm,
+          "reconnect": judge_reconnect, "soak": judge_soak}
 
 
 # -- printing --
@@ -168,6 +219,48 @@ def latejoin_table(results):
                    result["merged"], result["bytes"]] for result in results])
 
 
+def storm_table(results):
+    return table(["", "case", "joins", "CPU us/join", "Redis commands", "all have it ms",
+                  "peak RSS MB", "lost", "doubled"],
+                 [[result["subject"], result["case"], result["joins"],
+                   number(result["cpu_us_per_join"], 0), result["redis_calls"],
+                   number(result["last_ms"], 0),
+                   number(result["peak_rss_bytes"] / 2**20, 1), result["lost"],
+                   result["duplicates"]] for result in results])
+
+
+def reconnect_table(results):
+    """Two tables: what was delivered at what cost, and how late."""
+    first = table(["", "deliveries", "cuts", "lost", "doubled", "reordered", "not resumed",
+                   "CPU s", "Redis CPU s", "peak RSS MB"],
+                  [[result["subject"], result["deliveries"], result["cuts"],
+                    result["lost"], result["duplicates"], result["reordered"],
+                    result["resyncs"], number(result["cpu_s"]),
+                    number(result["redis_cpu_s"]),
+                    number(result["peak_rss_bytes"] / 2**20, 1)] for result in results])
+    lines = []
+    for result in results:
+        for key, words in (("live", "live"), ("missed", "missed, since it came back"),
+                           ("all", "all"), ("rejoin", "connect to joined")):
+            lines.append([f"{result['subject']}: {words}", result[key]["count"]]
+                         + [number(result[key][percentile] / 1000, 1) for percentile in
+                            ("p50_us", "p99_us", "p999_us", "max_us")])
+    return first + "\n\n" + table(["latency", "count", "p50 ms", "p99 ms", "p99.9 ms",
+                                    "max ms"], lines)
+
+
+def soak_table(results):
+    names = ["rss_bytes", "rss_slope", "pss_bytes", "pss_slope", "descriptors_before",
+             "descriptors_peak", "descriptors_after", "cpu_s", "deliveries", "visits",
+             "cuts", "tasks", "lost", "duplicates", "foreign", "stuck", "resyncs"]
+    lines = []
+    for result in results:
+        lines += [[name, number(result[name], 1) if isinstance(result[name], float)
+                   else result[name]] for name in names]
+        lines += [[name, f"{value:.0f}"] for name, value in result["counters"].items()]
+    return table(["soak", ""], lines)
+
+
 def verdict_table(verdicts):
     words = {True: "met", False: "NOT MET", None: "not run"}
     lines = []
@@ -180,7 +273,8 @@ def verdict_table(verdicts):
 
 
 TABLES = {"fanout": delivery_table, "paced": delivery_table, "many": delivery_table,
-          "memory": memory_table, "latejoin": latejoin_table}
+          "memory": memory_table, "latejoin": latejoin_table, "storm": storm_table,
+          "reconnect": reconnect_table, "soak": soak_table}
 
 
 def titles(sizes):
@@ -193,4 +287,10 @@ def titles(sizes):
         "many": f"many: {sizes.many_tasks} tasks x 1 reader, {sizes.many_rate} events/s"
                 + times,
         "memory": f"memory: {sizes.connections} idle subscribed connections",
-        "latejoin": f"latejoin: a run of {sizes.words} deltas, joined late"}
+        "latejoin": f"latejoin: a run of {sizes.words} deltas, joined late",
+        "storm": f"storm: all at once on a broker that never saw the run, "
+                 f"{sizes.storm_events} deltas",
+        "reconnect": f"reconnect: {sizes.churn_readers} readers, 1 task, "
+                     f"{sizes.churn_events} events at 2/s, each connection cut about "
+                     f"every 15 s for 2 s",
+        "soak": f"soak: {sizes.soak_readers} readers, {sizes.soak_seconds} s"}

@@ -5,6 +5,7 @@ one dictionary per subject (and repetition). Servers are fresh for every measure
 import statistics
 import time
 
+from . import churn
 from .processes import BenchError, Family
 from .servers import Ceiling, Nchan, SocketIo, Thinkwire
 
@@ -25,6 +26,15 @@ class Sizes:
         self.many_events = 10 if quick else 20  # per task: four seconds
         self.connections = 500 if quick else 2000
         self.words = 20000
+        self.churn_readers = 400 if quick else 2000
+        self.churn_events = 40 if quick else 120
+        self.storm_events = 2000
+        self.storm_joins = 300 if quick else 1000
+        self.storm_joins_finished = 300 if quick else 3000
+        self.soak_readers = 400 if quick else 2000
+        self.soak_seconds = 60 if quick else 600
+        self.soak_warmup = 20 if quick else 120
+        self.seed = 1
         self.warm_joins = 5 if quick else 20
         self.cold_joins = 2 if quick else 5
 
@@ -228,4 +238,6 @@ def latejoin(tools, servers, sizes, say):
 
 
 ROWS = {"fanout": fanout, "paced": paced, "many": many, "memory": memory,
-        "latejoin": latejoin}
+        "latejoin": latejoin, "storm": churn.storm}
+# Only when they are asked for: they take minutes.
+LONG_ROWS = {"reconnect": churn.reconnect, "soak": churn.soak}

@@ -39,6 +39,18 @@ class Tools:
             if link.recv(64) != b"+OK\r\n":
                 raise BenchError("the private Redis refused FLUSHALL")
 
+    def redis_calls(self):
+        """Commands so far but for INFO; those of scripts count one by one."""
+        with socket.create_connection(("127.0.0.1", self.redis_port), 5) as link:
+            link.sendall(b"INFO commandstats\r\n")
+            stream = link.makefile("rb")
+            text = stream.read(int(stream.readline()[1:])).decode()
+        calls = 0
+        for line in text.splitlines():
+            if line.startswith("cmdstat_") and not line.startswith("cmdstat_info:"):
+                calls += int(line.split("calls=")[1].split(",")[0])
+        return calls
+
 
 def find_tool(name, package):
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
@@ -101,6 +113,7 @@ class Subject:
 class Thinkwire(Subject):
     server = "thinkwire"
     reader = "ws"
+    extra = ()  # further settings
     labels = {"ws": "/ws", "socketio": "Socket.IO", "sse": "SSE"}
 
     @property
@@ -111,7 +124,7 @@ class Thinkwire(Subject):
     def start(self, family):
         self.process = family.start(
             [self.tools.program("thinkwired"), "--listen", f"127.0.0.1:{self.port}",
-             "--bus", f"redis://127.0.0.1:{self.tools.redis_port}"])
+             "--bus", f"redis://127.0.0.1:{self.tools.redis_port}", *self.extra])
         self.process.wait_port(self.port)
 
 
@@ -119,12 +132,13 @@ class SocketIo(Subject):
     server = "socketio"
     reader = "socketio"
     name = "Socket.IO + Redis"
+    arguments = ()  # of the script, behind the ports
 
     def start(self, family):
         peers = HERE / "peers"
         self.process = family.start(
             [find_tool("node", "nodejs"), peers / "socketio.js", self.port,
-             self.tools.redis_port], cwd=peers,
+             self.tools.redis_port, *self.arguments], cwd=peers,
             env={**os.environ, "NODE_ENV": "production"})
         self.process.wait_port(self.port)
 
