@@ -13,5 +13,6 @@ int main(void)
     failures += test_runs();
     failures += test_reading();
     failures += test_sessions();
+    failures += test_jobs();
     return failures;
 }

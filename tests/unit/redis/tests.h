@@ -15,5 +15,6 @@ int test_publish(void);
 int test_runs(void);
 int test_reading(void);
 int test_sessions(void);
+int test_jobs(void);
 
 #endif
