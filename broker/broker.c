@@ -7,6 +7,7 @@
 #include "bus/bus.h"
 #include "engine/sio.h"
 #include "identity.h"
+#include "keeper.h"
 #include "session/session.h"
 #include "transport/server.h"
 
@@ -26,6 +27,7 @@ struct broker {
     struct bus_lift *lift;     /* the bus's; NULL unless asked for */
     struct bus_frappe *frappe; /* NULL: no such channel */
     struct identity_desk *desk;
+    struct keeper *keeper;
     struct session_set *sessions;
     struct sio_server *sio;
     struct api *api;
@@ -132,6 +134,14 @@ static void open_in_editor(void *ctx, struct slice json)
     identity_desk_open_in_editor(broker->desk, json);
 }
 
+static bool make_keeper(struct broker *broker, struct buf *error)
+{
+    bool is_ok;
+
+    broker->keeper = keeper_new(broker->loop, broker->settings, &is_ok, error);
+    return is_ok;
+}
+
 static void make_sessions(struct broker *broker)
 {
     const struct settings *set = broker->settings;
@@ -160,6 +170,7 @@ static void make_sessions(struct broker *broker)
         .recovery = (enum recovery)set->recovery,
         .recovery_ms = set->recovery_ms,
         .max_saved_sessions = set->max_saved_sessions,
+        .keeper = keeper_slots(broker->keeper),
     };
 
     broker->sessions = session_set_new(broker->loop, broker->hub, &options, &services,
@@ -271,6 +282,8 @@ static void free_sources(struct broker *broker)
         bus_frappe_free(broker->frappe);
     if (broker->bus != NULL)
         broker->bus->ops->free(broker->bus);
+    keeper_free(broker->keeper);
+    broker->keeper = NULL;
     broker->desk = NULL;
     broker->frappe = NULL;
     broker->bus = NULL;
@@ -317,7 +330,7 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     broker->counters = counters_new();
     make_log(broker);
     if (!make_bus(broker, error) || !is_bus_fit(broker, error) ||
-        !make_frappe(broker, error))
+        !make_frappe(broker, error) || !make_keeper(broker, error))
         goto fail;
     make_sessions(broker);
     make_engine(broker);

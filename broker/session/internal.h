@@ -98,6 +98,17 @@ enum stage {
 };
 enum join_from { FROM_SNAPSHOT, FROM_START, FROM_NOW };
 
+/* Where a reader of a task stands, in words that every broker understands (sio_place.c). */
+struct place {
+    enum {
+        PLACE_LOST,  /* there is none to go on from */
+        PLACE_START, /* nobody knew the task yet */
+        PLACE_ID,    /* behind the event `id` */
+        PLACE_LOCAL  /* behind an event of this broker alone */
+    } kind;
+    struct event_id id;
+};
+
 struct subscription {
     struct reader reader;
     struct list node; /* in session->subs */
@@ -123,6 +134,9 @@ struct subscription {
     /* Native, of a task that nobody knew at the join: what is sent to the user's own room.
      * String form, of a task with a run: what else is said in its room. Or NULL. */
     struct subscription *twin;
+    bool replays; /* string form: what it missed elsewhere is told although not live */
+    uint32_t number; /* of a session that is kept for others; 0 = not known there yet */
+    struct place joined; /* at the join; only with a number */
     char *ack; /* Socket.IO acknowledgement id, owned; NULL when none is wanted */
 };
 
@@ -180,6 +194,7 @@ struct session {
     struct list starved;   /* in set->starved: waits for snapshot bytes */
     struct list errands;
     uint64_t last_order; /* arrival number of the last entry sent from several topics */
+    unsigned changes;    /* subscriptions added and removed so far */
     uint8_t dialect;
     bool is_site_nsp;
     bool is_private;  /* its frames carry an offset of its own: nothing is shared */
@@ -206,6 +221,8 @@ struct session_set {
     struct turn_task flush;
     struct list saved;  /* sio_recover.c: by deadline */
     struct map *by_pid; /* sessions that were offered recovery, live or saved */
+    struct list kept;   /* sio_keep.c: by when they are written again */
+    uint32_t nonce;     /* of this broker, in offsets */
     size_t saved_count;
     struct list graves;          /* buried sessions, linked by `ready` */
     struct counter *sessions[6]; /* by dialect */
@@ -223,6 +240,7 @@ struct session_set {
     struct counter *bad_requests;
     struct counter *recovered;
     struct counter *unrecovered;
+    struct counter *taken_over;
 };
 
 void session_init(struct session *session, struct session_set *set,
@@ -357,5 +375,7 @@ void stream_heartbeat(struct session_set *set, uint64_t now);
 void socket_heartbeat(struct session_set *set, uint64_t now);
 /* sio_recover.c: likewise. */
 void sio_forget_saved(struct session_set *set, uint64_t now);
+/* sio_keep.c: likewise. */
+void sio_keep_on(struct session_set *set, uint64_t now);
 
 #endif

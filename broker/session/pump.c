@@ -66,7 +66,9 @@ static void skip_what_is_not_live(struct subscription *sub)
 {
     uint64_t live = topic_live(sub->reader.topic);
 
-    if (sub->reader.pos < live)
+    if (sub->reader.pos >= live)
+        sub->replays = false;
+    else if (!sub->replays)
         sub->reader.pos = live;
 }
 

@@ -1,5 +1,6 @@
 /* session.c - sessions and their set: the ready list, graves, counters. */
 /* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
 #include "session/internal.h"
 
 #include <stdlib.h>
@@ -59,6 +60,7 @@ static void heartbeat_fire(struct timer *timer)
     socket_heartbeat(set, now);
     snapshot_claim(set, now);
     sio_forget_saved(set, now);
+    sio_keep_on(set, now);
 }
 
 /* ---- life ---- */
@@ -142,6 +144,9 @@ static void register_counters(struct session_set *set, struct counters *counters
     set->recovered = counters_add(counters, COUNTER_TOTAL, "recoveries_total",
                                   "outcome=\"recovered\"",
                                   "Socket.IO clients that came back with a pid");
+    set->taken_over =
+        counters_add(counters, COUNTER_TOTAL, "sessions_taken_over_total", NULL,
+                     "Recovered Socket.IO clients that came from another broker");
     set->unrecovered =
         counters_add(counters, COUNTER_TOTAL, "recoveries_total", "outcome=\"fresh\"",
                      "Socket.IO clients that came back with a pid");
@@ -174,6 +179,8 @@ struct session_set *session_set_new(struct loop *loop, struct hub *hub,
     turn_task_init(&set->flush, flush_run);
     register_counters(set, counters);
     list_init(&set->saved);
+    list_init(&set->kept);
+    random_bytes(&set->nonce, sizeof(set->nonce));
     set->by_pid = map_new();
     hub_set_after_visit(hub, after_visit, set);
     hub_set_follow(hub, subscription_follow_all);

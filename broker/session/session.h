@@ -36,6 +36,29 @@ struct frappe_rules {
     enum task_guard guard;
 };
 
+/* Where Socket.IO sessions are kept so that another broker can go on with them. `pid` is a
+ * client's secret. Nothing is waited for but the answer to a claim. */
+enum keeper_answer {
+    KEEPER_NONE,   /* there is no such record */
+    KEEPER_MINE,   /* it was this broker's all along */
+    KEEPER_OTHERS, /* it was another's and is this one's now */
+    KEEPER_TAKEN,  /* another has just taken it over */
+    KEEPER_AWAY    /* nothing is known */
+};
+struct session_keeper {
+    bool (*is_up)(void *ctx);
+    /* Writes the record, unless another has taken the session over; it expires. */
+    void (*keep)(void *ctx, struct slice pid, struct slice record, uint64_t ttl_ms);
+    void (*drop)(void *ctx, struct slice pid);
+    /* Of several that claim one session one gets it. `done` is called exactly once, never
+     * from inside the call; `record` is valid during it. */
+    void (*claim)(void *ctx, struct slice pid, uint64_t ttl_ms,
+                  void (*done)(void *done_ctx, enum keeper_answer answer,
+                               struct slice record),
+                  void *done_ctx);
+    void *ctx;
+};
+
 struct session_options {
     uint64_t heartbeat_ms;       /* SSE comments and /ws pings */
     uint64_t wait_unknown_ms;    /* a task nobody knows yet is waited for */
@@ -56,6 +79,8 @@ struct session_options {
     enum recovery recovery;    /* connection state recovery of Socket.IO clients */
     uint64_t recovery_ms;      /* how long a cut session is kept */
     size_t max_saved_sessions; /* of them at once; the oldest goes */
+    const struct session_keeper
+        *keeper; /* borrowed; NULL: sessions are kept here only */
 };
 
 /* What sockets ask that is not reading; filled by who wires the rooms. */

@@ -11,6 +11,11 @@ static bool reader_window(struct session *session, struct sio_window *window)
 {
     struct sio_session *reader = sio_session_of(session);
 
+    if (reader->back != NULL) {
+        sio_return_step(reader);
+        return false;
+    }
+    sio_keep_changes(reader);
     return reader->socket != NULL && sio_window(reader->socket, window);
 }
 
@@ -78,6 +83,8 @@ static struct slice ack_of(const char *ack)
 
 static void reader_subscribed(struct subscription *sub, struct slice state)
 {
+    if (sub->is_native)
+        sio_note_join(sub);
     sio_acknowledge(sio_session_of(sub->session), ack_of(sub->ack), true, state);
     free(sub->ack);
     sub->ack = NULL;
@@ -161,6 +168,8 @@ static void reader_free(struct session *session)
     struct sio_session *reader = sio_session_of(session);
 
     sio_forget_pid(reader);
+    sio_return_drop(reader);
+    list_remove(&reader->kept);
     identity_unref(reader->who);
     free(reader->site);
     free(reader);

@@ -111,7 +111,7 @@ static void tell_connected(const struct sio_session *reader, bool is_recovered)
          DIAG_S("recovered", is_recovered ? "yes" : "no"));
 }
 
-static void accept_fresh(struct sio_session *reader, struct slice auth)
+void sio_accept_fresh(struct sio_session *reader, struct slice auth)
 {
     struct sio_socket *socket = reader->socket;
     struct slice id = sio_id(socket);
@@ -123,6 +123,14 @@ static void accept_fresh(struct sio_session *reader, struct slice auth)
     sio_join_rooms(reader);
     tell_connected(reader, false);
     sio_accept_as(socket, (struct slice){0}, slice_of(reader->pid));
+}
+
+void sio_accept_returned(struct sio_session *reader)
+{
+    tell_connected(reader, true);
+    sio_accept_as(reader->socket, slice_of(reader->id), slice_of(reader->pid));
+    sio_recheck(reader);
+    session_mark(&reader->session);
 }
 
 static void accept_again(struct sio_session *reader, struct sio_session *fresh)
@@ -140,14 +148,14 @@ static void accept_again(struct sio_session *reader, struct sio_session *fresh)
     session_mark(&reader->session);
 }
 
-static void accept_reader(struct sio_session *reader, struct slice auth)
+void sio_accept_here(struct sio_session *reader, struct slice auth)
 {
     struct sio_session *saved = sio_recover(reader, auth);
 
     if (saved != NULL)
         accept_again(saved, reader);
     else
-        accept_fresh(reader, auth);
+        sio_accept_fresh(reader, auth);
 }
 
 /* ---- identity: asked of the backend, the socket may go meanwhile ---- */
@@ -174,7 +182,8 @@ static void identified(void *ctx, struct identity *identity, const char *error)
             sio_refuse(socket, error, (struct slice){0});
         } else {
             reader->who = identity_ref(identity);
-            accept_reader(reader, slice_of(call->auth));
+            if (!sio_claim(reader, slice_of(call->auth)))
+                sio_accept_here(reader, slice_of(call->auth));
         }
     }
     free(call->auth);
@@ -214,6 +223,7 @@ void sio_on_connect(void *ctx, struct sio_socket *socket, struct slice auth)
         abort();
     session_init(&reader->session, set, &sio_reader_ops, DIALECT_SIO_OBJECT);
     list_init(&reader->saved);
+    list_init(&reader->kept);
     reader->session.is_site_nsp = !slice_is(sio_nsp(socket), "/");
     reader->connected_ms = loop_now_ms(set->loop);
     reader->socket = socket;

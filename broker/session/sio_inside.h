@@ -16,6 +16,23 @@ struct sio_told {
     uint64_t order;
 };
 
+/* Tasks of a session that another broker can go on with; longest offset of a client. */
+#define SIO_MAX_PLACES   16
+#define SIO_OFFSET_BYTES 1024
+#define SIO_PID_SIZE     25
+
+/* What a client names when it comes back. */
+struct sio_offset {
+    uint32_t mark;
+    uint32_t nonce; /* of the broker whose arrival numbers it has; 0 = none is named */
+    struct sio_told told;
+    unsigned count;
+    uint32_t numbers[SIO_MAX_PLACES];
+    struct place places[SIO_MAX_PLACES];
+};
+
+struct sio_return;
+
 /*
  *   on_connect --site, origin, who?--> accept --rooms--> connected --cut--> saved
  *                                        ^                                    |
@@ -27,13 +44,21 @@ struct sio_session {
     char *site;
     struct identity *who; /* NULL until it is known */
     /* connection state recovery (sio_recover.c); pid is "" where it is not offered */
-    char pid[32];
+    char pid[SIO_PID_SIZE];
     char id[32];          /* the public socket id, kept over a recovery */
     uint32_t mark;        /* in its offsets: tells them from another session's */
     uint64_t first_order; /* arrival number when it connected */
     struct sio_told told;
     struct list saved; /* in set->saved, by deadline */
     uint64_t saved_until_ms;
+    /* kept for other brokers (sio_keep.c) */
+    struct list kept; /* in set->kept, by keep_ms */
+    uint64_t keep_ms;
+    uint32_t last_number;  /* of its subscriptions */
+    unsigned kept_changes; /* session.changes that the record knows */
+    bool is_kept;
+    bool is_unkept;          /* the record is out of date */
+    struct sio_return *back; /* on its way from another broker, not accepted yet */
     uint64_t connected_ms;
 };
 
@@ -72,6 +97,11 @@ struct credentials sio_credentials(const struct sio_session *reader);
 
 /* ---- sio_connect.c ---- */
 void sio_on_connect(void *ctx, struct sio_socket *socket, struct slice auth);
+/* A client whose session, if it has one, is here or nowhere. */
+void sio_accept_here(struct sio_session *reader, struct slice auth);
+void sio_accept_fresh(struct sio_session *reader, struct slice auth);
+/* One that was taken over from another broker. */
+void sio_accept_returned(struct sio_session *reader);
 
 /* ---- sio_tasks.c, sio_docs.c ---- */
 struct sio_handler {
@@ -114,10 +144,41 @@ void sio_offer_recovery(struct sio_session *reader, struct slice auth);
 /* A session that can go on for this CONNECT: its place is set, `fresh` is to be buried.
  * NULL: it is a new one. */
 struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth);
-void sio_write_offset(const struct sio_session *reader, struct buf *out);
+/* It is not among the saved ones any more, and has no socket. */
+void sio_forget_saved_one(struct sio_session *reader);
 /* Its pid finds nobody any more. */
 void sio_forget_pid(struct sio_session *reader);
 /* Keeps a session whose transport was cut; false when it is not to be kept. */
 bool sio_save(struct sio_session *reader, const char *reason);
+
+/* ---- sio_place.c ---- */
+struct place sio_place(const struct subscription *sub);
+/* String form: this broker has heard things said in the task's room beside its run. */
+bool sio_has_aside(const struct subscription *sub);
+void sio_put_place(struct buf *out, const struct place *place);
+bool sio_parse_place(struct slice text, struct place *place);
+void sio_write_offset(const struct sio_session *reader, struct buf *out);
+/* False when it is nothing that any broker has written. */
+bool sio_parse_offset(struct slice text, struct sio_offset *offset);
+/* The place of the subscription of that number; NULL when the offset does not tell. */
+const struct place *sio_offset_place(const struct sio_offset *offset, uint32_t number);
+
+/* ---- sio_keep.c ---- */
+/* A subscription has joined: its place now is what the record tells of it. */
+void sio_note_join(struct subscription *sub);
+/* Writes the record if its subscriptions have changed. */
+void sio_keep_changes(struct sio_session *reader);
+/* Its transport has gone: the record expires from now on. */
+void sio_keep_cut(struct sio_session *reader);
+/* It will not come back. */
+void sio_keep_no_more(struct sio_session *reader);
+
+/* ---- sio_return.c ---- */
+/* Asks whether another broker has kept the session that `auth` names; the reader is accepted
+ * when the answer is there. False: there is nothing to ask. */
+bool sio_claim(struct sio_session *reader, struct slice auth);
+/* Looks whether all that it needs is loaded; then it is accepted. */
+void sio_return_step(struct sio_session *reader);
+void sio_return_drop(struct sio_session *reader);
 
 #endif

@@ -9,14 +9,12 @@
 /*
  * A session whose transport was cut is kept as it is: its cursors stay in the topics, so
  * nothing is copied and nothing is queued. A client that comes back with the secret `pid`
- * and the offset of the last event it has seen goes on from there:
- *
- *   <mark of the session>-<highest arrival number told>-<packets told>
- *
- * It says where the client stands, never what it may see: who it is was asked again before.
- * Arrival numbers place the cursors of what is told in order of arrival. What a native
- * subscription is told anew is older than that, so it is the count that shows whether all
- * of it has arrived; if not, that subscription starts anew.
+ * and the offset of the last event it has seen goes on from there
+ * (sio_place.c). It says where the client stands, never what it may see: who it is was asked
+ * again before. Arrival numbers place the cursors of what is told in order of arrival, ids
+ * those of tasks that have them. What a native subscription is told anew is older than that,
+ * so it is the count that shows whether all of it has arrived; if not, that subscription
+ * starts anew.
  *
  * Honest non-recovery: if an event that the client lacks is gone from a window, or another
  * user comes with the pid, it gets a fresh session, and knows by socket.recovered.
@@ -76,6 +74,7 @@ void sio_offer_recovery(struct sio_session *reader, struct slice auth)
     /* Its frames end in an offset of its own: they are not shared. */
     reader->session.is_private = true;
     map_set(reader->session.set->by_pid, slice_of(reader->pid), reader);
+    reader->is_unkept = true;
 }
 
 void sio_forget_pid(struct sio_session *reader)
@@ -103,61 +102,59 @@ static bool take_text(struct slice auth, const char *key, char *out, size_t size
     return true;
 }
 
-void sio_write_offset(const struct sio_session *reader, struct buf *out)
-{
-    buf_printf(out, "%x-%llx-%llx", reader->mark,
-               (unsigned long long)reader->told.order,
-               (unsigned long long)reader->told.count);
-}
-
-/* Lower case digits and the character behind them. */
-static bool take_hex(const char **at, char end, uint64_t *number)
-{
-    const char *from = *at;
-
-    *number = 0;
-    for (; *at - from < 16; (*at)++) {
-        const char *digit = strchr("0123456789abcdef", **at);
-        if (**at == '\0' || digit == NULL)
-            break;
-        *number = *number * 16 + (uint64_t)(digit - "0123456789abcdef");
-    }
-    return *at > from && *(*at)++ == end;
-}
-
-/* False when it is not one of ours. An offset of an earlier session, or none, is what a
- * client has that was told nothing in this one. */
+/* False when it is not one of ours, or of what another broker has told since. An offset of an
+ * earlier session, or none, is what a client has that was told nothing in this one. */
 static bool parse_offset(const struct sio_session *saved, struct slice auth,
-                         struct sio_told *seen)
+                         struct sio_offset *seen)
 {
+    const struct session_set *set = saved->session.set;
+    uint32_t nonce = set->options.keeper == NULL ? 0 : set->nonce;
     struct json_member member;
-    const char *at;
-    char text[64];
-    uint64_t mark;
 
-    *seen = (struct sio_told){.order = saved->first_order};
+    *seen = (struct sio_offset){.told.order = saved->first_order};
     if (!json_get(auth, "offset", &member) || member.kind == JSON_NULL)
         return true;
-    at = text;
-    if (!take_text(auth, "offset", text, sizeof(text)) || !take_hex(&at, '-', &mark) ||
-        !take_hex(&at, '-', &seen->order) || !take_hex(&at, '\0', &seen->count))
+    if (member.kind != JSON_STRING ||
+        !sio_parse_offset(json_string_raw(member.value), seen))
         return false;
-    if (mark != saved->mark) {
-        *seen = (struct sio_told){.order = saved->first_order};
+    if (seen->mark != saved->mark) {
+        *seen = (struct sio_offset){.told.order = saved->first_order};
         return true;
     }
-    return seen->count <= saved->told.count && seen->order <= saved->told.order;
+    return seen->nonce == nonce && seen->told.count <= saved->told.count &&
+           seen->told.order <= saved->told.order;
+}
+
+/* An id places exactly, whatever the arrival numbers say. False: it tells nothing here. */
+static bool place_by_id(struct subscription *sub, const struct sio_offset *seen)
+{
+    const struct place *place = sio_offset_place(seen, sub->number);
+    const struct run *run = topic_run(sub->reader.topic);
+
+    if (place == NULL)
+        place = &sub->joined;
+    if (sub->number == 0 || run->epoch == 0 || run->is_local ||
+        (place->kind != PLACE_ID && place->kind != PLACE_START))
+        return false;
+    sub->reader.pos = topic_after(
+        sub->reader.topic,
+        place->kind == PLACE_ID ? place->id : (struct event_id){run->epoch, 0, false});
+    sub->replays = true;
+    return true;
 }
 
 /* Where a subscription goes on for a client that has seen everything up to `order`. False:
  * something it lacks is gone. */
-static bool place(struct subscription *sub, uint64_t order)
+static bool place(struct subscription *sub, const struct sio_offset *seen)
 {
     struct topic *topic = sub->reader.topic;
+    uint64_t order = seen->told.order;
     uint64_t pos;
 
     if (sub->stage != STAGE_LIVE || sub->owes_reply)
         return true; /* it joins anew: nothing of it was told */
+    if (place_by_id(sub, seen))
+        return sub->reader.pos != 0 || sub->is_native;
     pos = topic_after_order(topic, order < sub->floor ? sub->floor : order);
     if (sub->is_native && order <= sub->floor)
         pos = 0;
@@ -166,18 +163,18 @@ static bool place(struct subscription *sub, uint64_t order)
     return pos != 0 || sub->is_native;
 }
 
-static bool place_all(struct sio_session *saved, const struct sio_told *seen)
+static bool place_all(struct sio_session *saved, const struct sio_offset *seen)
 {
     /* Whoever has seen all that was sent lacks only what came since: the cursors are right
      * as they are, however old the offset is. */
-    if (seen->count == saved->told.count)
+    if (seen->told.count == saved->told.count)
         return true;
-    saved->told = *seen;
+    saved->told = seen->told;
     /* What is told again is no copy. */
     saved->session.last_order = 0;
     LIST_FOR_EACH(node, next, &saved->session.subs)
     {
-        if (!place(LIST_ENTRY(node, struct subscription, node), seen->order))
+        if (!place(LIST_ENTRY(node, struct subscription, node), seen))
             return false;
     }
     return true;
@@ -216,6 +213,12 @@ static void detach(struct sio_session *saved)
     sio_close_transport(old, "forced close");
 }
 
+void sio_forget_saved_one(struct sio_session *reader)
+{
+    forget(reader);
+    detach(reader);
+}
+
 static bool is_same_person(const struct sio_session *a, const struct sio_session *b)
 {
     return strcmp(a->site, b->site) == 0 &&
@@ -228,7 +231,7 @@ struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
 {
     struct session_set *set = fresh->session.set;
     struct sio_session *saved;
-    struct sio_told seen;
+    struct sio_offset seen;
     char pid[64];
 
     if (auth.len == 0 || !take_text(auth, "pid", pid, sizeof(pid)))
@@ -247,6 +250,7 @@ struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
         return NULL;
     }
     counter_add(set->recovered, 1);
+    saved->is_unkept = true; /* the claim has emptied the record */
     return saved;
 }
 
@@ -257,13 +261,16 @@ bool sio_save(struct sio_session *reader, const char *reason)
     struct session_set *set = reader->session.set;
     bool is_kept = false;
 
-    if (reader->pid[0] == '\0' || reader->session.is_dead ||
-        set->options.max_saved_sessions == 0)
+    if (reader->pid[0] == '\0' || reader->session.is_dead)
         return false;
     for (size_t i = 0; i < sizeof(kept_reasons) / sizeof(kept_reasons[0]); i++)
         if (strcmp(reason, kept_reasons[i]) == 0)
             is_kept = true;
-    if (!is_kept)
+    if (is_kept)
+        sio_keep_cut(reader);
+    else
+        sio_keep_no_more(reader);
+    if (!is_kept || set->options.max_saved_sessions == 0)
         return false;
     if (set->saved_count >= set->options.max_saved_sessions) {
         struct sio_session *oldest =

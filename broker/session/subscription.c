@@ -40,6 +40,7 @@ struct subscription *subscription_add(struct session *session, struct topic *top
     list_init(&sub->wait);
     list_push_back(&session->subs, &sub->node);
     session->sub_count++;
+    session->changes++;
     reader_init(&sub->reader, reader_wake);
     reader_attach(&sub->reader, topic, topic_next(topic));
     subscription_wait(sub, session->set->options.wait_unknown_ms);
@@ -242,6 +243,9 @@ void subscription_remove(struct subscription *sub)
     reader_detach(&sub->reader);
     list_remove(&sub->node);
     sub->session->sub_count--;
+    sub->session->changes++;
+    if (!list_is_empty(&sub->session->set->kept))
+        session_mark(sub->session); /* what is kept of it for others has changed */
     free(sub->ack);
     free(sub);
 }

@@ -1,0 +1,420 @@
+/* sio_return.c - a client comes here whose session another broker has kept. */
+/* SPDX-License-Identifier: MIT */
+#include "base/mem.h"
+#include "session/sio_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ *   CONNECT with pid --claim--> ours, or nobody's --> as ever (sio_recover.c)
+ *                          `--> another's --> the same person? --> subscriptions
+ *                                 --> all of them loaded: is everything there that was
+ *                                     missed? --> accepted, and goes on; else a fresh one
+ *
+ * Native subscriptions are joined `since` their place: one whose place is gone is told
+ * `resync`, which is exact too. A string-form one cannot be told, so it must find every
+ * event it lacks. Nothing here waits longer than RETURN_MS; while Redis is away a client is
+ * only known where it was.
+ */
+#define RETURN_MS 2000
+
+struct sio_return {
+    struct errand errand;
+    struct session_set *set;
+    struct sio_session *reader; /* only once it waits for its tasks */
+    struct timer timer;
+    char *auth;
+    char *record; /* as it was kept; NULL before the answer */
+    struct sio_offset offset;
+    bool is_answered; /* the claim; only then it may be freed */
+    bool is_over;     /* nobody waits for the answer */
+    char pid[SIO_PID_SIZE];
+};
+
+static void back_free(struct sio_return *back)
+{
+    timer_release(&back->timer);
+    free(back->auth);
+    free(back->record);
+    free(back);
+}
+
+/* Who asked has gone: what was claimed is kept for the next attempt. */
+static void give_back(const struct sio_return *back, struct slice record)
+{
+    const struct session_keeper *keeper = back->set->options.keeper;
+
+    if (record.len > 0)
+        keeper->keep(keeper->ctx, slice_of(back->pid), record,
+                     back->set->options.recovery_ms);
+}
+
+/* ---- the record ---- */
+
+static struct slice text_of(struct slice record, const char *key)
+{
+    struct json_member member;
+
+    if (!json_get(record, key, &member) || member.kind != JSON_STRING)
+        return (struct slice){0};
+    return json_string_raw(member.value);
+}
+
+static uint64_t number_of(struct slice record, const char *key)
+{
+    struct json_member member;
+    uint64_t number;
+
+    return json_get(record, key, &member) && json_u64(member.value, &number) ? number
+                                                                             : 0;
+}
+
+/* Compared decoded: it was written with escapes. */
+static bool says(struct slice record, const char *key, const char *expected)
+{
+    struct buf text;
+    bool is_same;
+
+    buf_init(&text, SIO_TEXT_LIMIT);
+    is_same = json_unescape(&text, text_of(record, key)) &&
+              slice_is(buf_view(&text), expected);
+    buf_release(&text);
+    return is_same;
+}
+
+static bool is_same_person(const struct sio_session *reader, struct slice record)
+{
+    return says(record, "site", reader->site) &&
+           says(record, "user", reader->who->user) &&
+           number_of(record, "sys") == (reader->who->is_system_user ? 1 : 0) &&
+           number_of(record, "nsp") == (reader->session.is_site_nsp ? 1 : 0);
+}
+
+/* ---- subscriptions ---- */
+
+static struct subscription *add_native(struct sio_session *reader, struct slice task_id,
+                                       const struct place *place)
+{
+    struct task_key task = {slice_of(reader->site), task_id};
+    struct subscription *sub =
+        subscription_add_task(&reader->session, &task, slice_of(reader->who->user));
+
+    if (sub == NULL)
+        return NULL;
+    sub->has_since = place->kind != PLACE_START;
+    sub->since = place->id;
+    sub->from = FROM_START;
+    return sub;
+}
+
+static struct subscription *add_string(struct sio_session *reader, struct slice task_id,
+                                       const struct place *place)
+{
+    struct topic *topic = hub_topic(reader->session.set->hub, TOPIC_TASK,
+                                    slice_of(reader->site), task_id);
+    struct subscription *sub = topic == NULL ? NULL : sio_follow(reader, topic);
+
+    if (sub == NULL)
+        return NULL;
+    sub->since = place->id;
+    return sub;
+}
+
+static bool add_task(struct sio_session *reader, const struct sio_return *back,
+                     struct slice item)
+{
+    uint32_t number = (uint32_t)number_of(item, "s");
+    const struct place *seen = sio_offset_place(&back->offset, number);
+    bool is_native = number_of(item, "n") != 0;
+    struct slice task_id = text_of(item, "t"); /* of native form: no escapes */
+    struct subscription *sub;
+    struct place place;
+
+    if (number == 0 || !task_id_is_native(task_id) ||
+        !sio_parse_place(text_of(item, "p"), &place))
+        return false;
+    if (seen != NULL)
+        place = *seen;
+    if (place.kind == PLACE_LOCAL || (place.kind == PLACE_LOST && !is_native))
+        return false;
+    sub = is_native ? add_native(reader, task_id, &place)
+                    : add_string(reader, task_id, &place);
+    if (sub == NULL)
+        return false;
+    sub->number = number;
+    sub->joined = place;
+    return true;
+}
+
+static bool add_tasks(struct sio_session *reader, const struct sio_return *back,
+                      struct slice record)
+{
+    struct json_member list;
+    struct json_member item;
+    size_t at = 0;
+
+    if (!json_get(record, "tasks", &list) || list.kind != JSON_ARRAY)
+        return false;
+    while (json_next(list.value, &at, &item))
+        if (item.kind != JSON_OBJECT || !add_task(reader, back, item.value))
+            return false;
+    return true;
+}
+
+/* What a room was told while the client was away is known to nobody here. */
+static bool has_rooms(struct slice record)
+{
+    struct json_member list;
+    struct json_member item;
+    size_t at = 0;
+
+    return !json_get(record, "rooms", &list) || json_next(list.value, &at, &item);
+}
+
+/* ---- is everything there? ---- */
+
+static struct event_id wanted_after(const struct subscription *sub)
+{
+    const struct run *run = topic_run(sub->reader.topic);
+
+    if (sub->joined.kind == PLACE_START)
+        return (struct event_id){run->epoch, 0, run->is_local};
+    return sub->since;
+}
+
+static bool is_loaded(const struct sio_session *reader)
+{
+    LIST_FOR_EACH(node, next, &reader->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        if (sub->is_native)
+            continue;
+        if (topic_phase(sub->reader.topic) != TOPIC_READY ||
+            topic_fetch_after(sub->reader.topic, wanted_after(sub)))
+            return false;
+    }
+    return true;
+}
+
+/* What is said in the task's room beside its run has no ids that another broker knows. */
+static bool has_aside(const struct sio_session *reader, const struct topic *topic)
+{
+    const struct topic *aside;
+    struct buf room;
+
+    buf_init(&room, SIO_TEXT_LIMIT);
+    buf_puts(&room, "task_progress:");
+    buf_slice(&room, topic_name(topic));
+    aside = hub_find(reader->session.set->hub, TOPIC_ROOM, slice_of(reader->site),
+                     buf_view(&room));
+    buf_release(&room);
+    return aside != NULL;
+}
+
+static bool place_strings(struct sio_session *reader)
+{
+    LIST_FOR_EACH(node, next, &reader->session.subs)
+    {
+        struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
+        struct topic *topic = sub->reader.topic;
+        if (sub->is_native)
+            continue;
+        if (topic_phase(topic) != TOPIC_READY || topic_run(topic)->is_local ||
+            has_aside(reader, topic))
+            return false;
+        sub->reader.pos =
+            topic_run(topic)->epoch == 0 && sub->joined.kind == PLACE_START
+                ? topic_next(topic)
+                : topic_after(topic, wanted_after(sub));
+        if (sub->reader.pos == 0)
+            return false;
+        sub->replays = true;
+    }
+    return true;
+}
+
+/* ---- the end of the way ---- */
+
+static void take_over(struct sio_session *reader, const struct sio_return *back)
+{
+    struct slice record = slice_of(back->record);
+    struct slice id = text_of(record, "id");
+    struct session_set *set = reader->session.set;
+
+    memcpy(reader->pid, back->pid, sizeof(reader->pid));
+    snprintf(reader->id, sizeof(reader->id), "%.*s", (int)id.len,
+             id.ptr == NULL ? "" : id.ptr);
+    reader->mark = (uint32_t)number_of(record, "mark");
+    reader->last_number = (uint32_t)number_of(record, "last");
+    reader->first_order = hub_last_order(set->hub);
+    reader->told = (struct sio_told){back->offset.told.count, reader->first_order};
+    reader->session.is_private = true;
+    reader->is_unkept = true;
+    map_set(set->by_pid, slice_of(reader->pid), reader);
+    counter_add(set->recovered, 1);
+    counter_add(set->taken_over, 1);
+}
+
+static void refuse(struct sio_session *reader, const struct sio_return *back)
+{
+    while (!list_is_empty(&reader->session.subs))
+        subscription_remove(
+            LIST_ENTRY(reader->session.subs.next, struct subscription, node));
+    counter_add(reader->session.set->unrecovered, 1);
+    sio_accept_fresh(reader, slice_of(back->auth));
+}
+
+static void arrive(struct sio_session *reader, bool is_late)
+{
+    struct sio_return *back = reader->back;
+
+    if (reader->session.is_dead || (!is_late && !is_loaded(reader)))
+        return;
+    reader->back = NULL;
+    if (place_strings(reader)) {
+        take_over(reader, back);
+        sio_accept_returned(reader);
+    } else {
+        refuse(reader, back);
+    }
+    back_free(back);
+}
+
+void sio_return_step(struct sio_session *reader)
+{
+    arrive(reader, false);
+}
+
+void sio_return_drop(struct sio_session *reader)
+{
+    if (reader->back == NULL)
+        return;
+    give_back(reader->back, slice_of(reader->back->record));
+    back_free(reader->back);
+    reader->back = NULL;
+}
+
+/* The offset of an earlier session is none of this one's. */
+static bool read_offset(struct sio_return *back, struct slice record)
+{
+    struct json_member member;
+
+    if (!json_get(slice_of(back->auth), "offset", &member) || member.kind == JSON_NULL)
+        return true;
+    if (member.kind != JSON_STRING ||
+        !sio_parse_offset(json_string_raw(member.value), &back->offset))
+        return false;
+    if (back->offset.mark != (uint32_t)number_of(record, "mark"))
+        back->offset = (struct sio_offset){0};
+    return true;
+}
+
+static bool can_begin(struct sio_session *reader, struct sio_return *back)
+{
+    struct slice record = slice_of(back->record);
+    struct slice id;
+
+    if (!json_check(record))
+        return false;
+    id = text_of(record, "id");
+    return id.len > 0 && id.len < sizeof(reader->id) &&
+           is_same_person(reader, record) && read_offset(back, record) &&
+           !has_rooms(record) && add_tasks(reader, back, record);
+}
+
+/* Takes `back`. */
+static void begin(struct sio_session *reader, struct sio_return *back)
+{
+    if (!can_begin(reader, back)) {
+        refuse(reader, back);
+        back_free(back);
+        return;
+    }
+    reader->back = back;
+    back->reader = reader;
+    timer_start(&back->timer, RETURN_MS, 0);
+    arrive(reader, false);
+}
+
+/* ---- the claim ---- */
+
+/* What was known of it here is out of date. */
+static void forget_here(struct session_set *set, const char *pid)
+{
+    struct sio_session *old = map_get(set->by_pid, slice_of(pid));
+
+    if (old == NULL || old->session.is_dead)
+        return;
+    old->is_kept = false;
+    sio_forget_saved_one(old);
+    session_bury(&old->session);
+}
+
+static void go_on(struct sio_return *back, struct sio_session *reader,
+                  enum keeper_answer answer)
+{
+    bool is_here = map_get(back->set->by_pid, slice_of(back->pid)) != NULL;
+
+    if (answer == KEEPER_OTHERS || answer == KEEPER_TAKEN)
+        forget_here(back->set, back->pid);
+    if (answer == KEEPER_OTHERS ||
+        (answer == KEEPER_MINE && !is_here && back->record[0] != '\0')) {
+        begin(reader, back);
+        return;
+    }
+    sio_accept_here(reader, slice_of(back->auth));
+    back_free(back);
+}
+
+static void claimed(void *ctx, enum keeper_answer answer, struct slice record)
+{
+    struct sio_return *back = ctx;
+    struct session *session = errand_done(&back->errand);
+
+    back->is_answered = true;
+    timer_stop(&back->timer);
+    if (back->is_over || session == NULL || session->is_dead) {
+        give_back(back, record);
+        back_free(back);
+        return;
+    }
+    back->record = mem_text(record);
+    go_on(back, sio_session_of(session), answer);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct sio_return *back = LIST_ENTRY(timer, struct sio_return, timer);
+    struct session *session;
+
+    if (back->is_answered) {
+        arrive(back->reader, true);
+        return;
+    }
+    back->is_over = true;
+    session = errand_done(&back->errand);
+    if (session != NULL && !session->is_dead)
+        sio_accept_here(sio_session_of(session), slice_of(back->auth));
+}
+
+bool sio_claim(struct sio_session *reader, struct slice auth)
+{
+    struct session_set *set = reader->session.set;
+    const struct session_keeper *keeper = set->options.keeper;
+    struct slice pid = auth.len == 0 ? auth : text_of(auth, "pid");
+    struct sio_return *back;
+
+    if (keeper == NULL || pid.len != SIO_PID_SIZE - 1 ||
+        set->options.recovery == RECOVERY_OFF || !keeper->is_up(keeper->ctx))
+        return false;
+    back = mem_new(sizeof(*back));
+    back->set = set;
+    back->auth = mem_text(auth);
+    memcpy(back->pid, pid.ptr, pid.len);
+    timer_init(&back->timer, set->loop, on_timer);
+    timer_start(&back->timer, RETURN_MS, 0);
+    errand_begin(&back->errand, &reader->session);
+    keeper->claim(keeper->ctx, pid, set->options.recovery_ms, claimed, back);
+    return true;
+}
