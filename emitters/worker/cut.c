@@ -86,9 +86,9 @@ static bool is_in_code(struct slice text)
 
     while (text.len > 0) {
         struct slice line = trim_end(skip_blanks(next_line(&text)));
-        char c = line.len > 0 ? line.ptr[0] : '\0';
-        if (c != '`' && c != '~')
+        if (line.len == 0 || (line.ptr[0] != '`' && line.ptr[0] != '~'))
             continue;
+        char c = line.ptr[0];
         size_t len = fence_of(line, c);
         if (open == 0 && len > 0) {
             open = len;

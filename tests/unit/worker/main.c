@@ -9,6 +9,7 @@ int main(void)
     failures += test_judge();
     failures += test_judge_property();
     failures += test_prompt();
+    failures += test_providers();
     failures += test_think();
     failures += test_trim();
     failures += test_stream();

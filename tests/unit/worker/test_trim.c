@@ -91,7 +91,7 @@ static void all_of_a_long_text_may_be_repeated(void **state)
     (void)state;
     buf_init(&said, 100000);
     buf_init(&more, 100000);
-    for (unsigned i = 0; said.len < 3 * TRIM_WINDOW; i++)
+    for (unsigned i = 0; said.len < (size_t)3 * TRIM_WINDOW; i++)
         buf_printf(&said, "line %u\n", i);
     buf_slice(&more, buf_view(&said));
     buf_puts(&more, "and more");

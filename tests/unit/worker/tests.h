@@ -15,6 +15,7 @@ int test_failure(void);
 int test_judge(void);
 int test_judge_property(void);
 int test_prompt(void);
+int test_providers(void);
 int test_stream(void);
 int test_stream_ends(void);
 int test_think(void);
