@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity.h"
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "http/client.h"
 #include "redis/link.h"
@@ -11,25 +12,84 @@
 /* Connections to the backend at once: a reconnect storm waits its turn. */
 #define BACKEND_CONNECTIONS 16
 
+/* Questions for the secret that wait for Redis; past it the oldest goes without. */
+#define SECRETS_WAITING 1000
+/* As everything of a bench: a second after Redis is back at the latest. */
+#define BACKOFF_MAX_MS 1000
+
 struct identity_desk {
     struct http_client *client; /* NULL with --auth none */
     struct link *link;          /* NULL without Frappe's Redis */
     struct auth *auth;
+    struct list waiting; /* secret_call */
+    size_t waiting_count;
+    bool is_closing;
 };
 
 struct secret_call {
+    struct list node;
+    struct identity_desk *desk;
     void (*done)(void *done_ctx, struct slice secret);
     void *done_ctx;
 };
+
+static void call_end(struct secret_call *call, struct slice secret)
+{
+    call->done(call->done_ctx, secret);
+    free(call);
+}
+
+static struct secret_call *take_waiting(struct identity_desk *desk)
+{
+    struct secret_call *call = LIST_ENTRY(desk->waiting.next, struct secret_call, node);
+
+    list_remove(&call->node);
+    desk->waiting_count--;
+    return call;
+}
+
+/* A client that is refused because Redis restarts would not come back by itself: it waits.
+ * Who asked has a time limit of its own. */
+static void call_wait(struct secret_call *call)
+{
+    struct identity_desk *desk = call->desk;
+
+    if (desk->is_closing) {
+        call_end(call, (struct slice){0});
+        return;
+    }
+    list_push_back(&desk->waiting, &call->node);
+    if (++desk->waiting_count > SECRETS_WAITING)
+        call_end(take_waiting(desk), (struct slice){0});
+}
 
 static void secret_answered(void *ctx, const struct reply *reply)
 {
     struct secret_call *call = ctx;
 
-    call->done(call->done_ctx, reply == NULL || reply_kind(reply) != REPLY_TEXT
-                                   ? (struct slice){0}
-                                   : reply_text(reply));
-    free(call);
+    if (reply == NULL)
+        call_wait(call);
+    else
+        call_end(call, reply_kind(reply) == REPLY_TEXT ? reply_text(reply)
+                                                       : (struct slice){0});
+}
+
+static void call_send(struct secret_call *call)
+{
+    struct slice argv[] = {slice_of("GET"), slice_of("socketio_auth_secret")};
+
+    if (link_is_up(call->desk->link))
+        link_command(call->desk->link, argv, 2, secret_answered, call);
+    else
+        call_wait(call);
+}
+
+static void on_link_up(void *ctx)
+{
+    struct identity_desk *desk = ctx;
+
+    for (size_t i = desk->waiting_count; i > 0; i--)
+        call_send(take_waiting(desk));
 }
 
 /* The web process writes it there when it first needs it. */
@@ -37,7 +97,6 @@ static void fetch_secret(void *ctx, void (*done)(void *done_ctx, struct slice se
                          void *done_ctx)
 {
     struct identity_desk *desk = ctx;
-    struct slice argv[] = {slice_of("GET"), slice_of("socketio_auth_secret")};
     struct secret_call *call;
 
     if (desk->link == NULL) {
@@ -45,9 +104,10 @@ static void fetch_secret(void *ctx, void (*done)(void *done_ctx, struct slice se
         return;
     }
     call = mem_new(sizeof(*call));
+    call->desk = desk;
     call->done = done;
     call->done_ctx = done_ctx;
-    link_command(desk->link, argv, 2, secret_answered, call);
+    call_send(call);
 }
 
 void identity_desk_open_in_editor(struct identity_desk *desk, struct slice json)
@@ -86,8 +146,14 @@ struct identity_desk *identity_desk_new(struct loop *loop,
                                         struct counters *counters, struct buf *error)
 {
     struct identity_desk *desk = mem_new(sizeof(*desk));
-    struct link_options link = {.name = "thinkwired-auth"};
+    struct link_options link = {
+        .name = "thinkwired-auth",
+        .backoff_max_ms = BACKOFF_MAX_MS,
+        .on_up = on_link_up,
+        .ctx = desk,
+    };
 
+    list_init(&desk->waiting);
     if (settings->frappe && strcmp(events_url, "none") != 0) {
         desk->link = link_new(loop, events_url, &link, error);
         if (desk->link == NULL) {
@@ -104,9 +170,12 @@ struct identity_desk *identity_desk_new(struct loop *loop,
 
 void identity_desk_free(struct identity_desk *desk)
 {
+    desk->is_closing = true;
     auth_free(desk->auth);
     http_client_free(desk->client);
     link_free(desk->link);
+    while (desk->waiting_count > 0)
+        call_end(take_waiting(desk), (struct slice){0});
     free(desk);
 }
 

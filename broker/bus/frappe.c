@@ -20,7 +20,9 @@
 #define TASK_ROOM     "task_progress:"
 #define USER_ROOM     "user:"
 #define LINES_PER_S   5
-#define MESSAGE_MAX   ((size_t)4 * EVENT_MAX_BYTES)
+/* What was published while nobody listened is lost: Redis is looked for often. */
+#define BACKOFF_MAX_MS 1000
+#define MESSAGE_MAX    ((size_t)4 * EVENT_MAX_BYTES)
 
 enum skip {
     SKIP_JSON,
@@ -391,6 +393,7 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
     struct bus_frappe *frappe = calloc(1, sizeof(*frappe));
     struct link_options options = {
         .name = "thinkwired-frappe",
+        .backoff_max_ms = BACKOFF_MAX_MS,
         .is_subscriber = true,
         .on_down = on_down,
         .on_subscribed = on_subscribed,

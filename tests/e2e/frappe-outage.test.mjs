@@ -31,7 +31,7 @@ test(`Redis stops and starts under ${CLIENTS} clients: all stay, events flow aga
   }));
   for (const seat of seats) seat.socket.emit('task_subscribe', 't');
   await Promise.all(seats.map((seat) => seat.heard()));
-  for (const [round, stop] of [[1, 'SIGTERM'], [2, 'SIGKILL']]) {
+  for (const [round, stop, awayMs] of [[1, 'SIGTERM', 500], [2, 'SIGKILL', 6000]]) {
     await frappe.publish('website', round);
     await Promise.all(seats.map((seat) => seat.wait(() => seat.told('news').at(-1) === round, `round ${round}`)));
     await frappe.house.redis.child.stop(stop);
@@ -41,7 +41,7 @@ test(`Redis stops and starts under ${CLIENTS} clients: all stay, events flow aga
     const late = await frappe.connect({ who: 'bob' });
     assert.equal((await late.heard()).ok, true);
     late.close();
-    await delay(1500); // the broker is in the middle of its back-off
+    await delay(awayMs); // the broker is at the beginning, and at the end of its back-off
     await frappe.house.redis.start();
     const back = performance.now();
     const probe = setInterval(() => frappe.publish('task_progress:t', { round }, 'probe').catch(() => {}), 50);
@@ -87,6 +87,19 @@ test('health answers and sockets stay while the web process hangs, is down, and 
   await frappe.publish(`user:${user('ann')}`, 'again');
   await seat.wait(() => seat.told('news').length === 2, 'an event after it all');
   assert.deepEqual(seat.disconnects, []);
+});
+
+test('v17: who comes while Redis is away waits for the secret, and gets in when it is back', async (t) => {
+  const frappe = await FrappeHouse.open(t, { version: 17, web: { secret: null } });
+  frappe.web.onSecret = (secret) => frappe.house.redis.client.set('socketio_auth_secret', secret);
+  await frappe.house.redis.child.stop('SIGKILL');
+  await until(async () => await status(frappe, '/readyz') === 503, '/readyz to tell');
+  const seat = frappe.seat({ options: { reconnection: false } });
+  await delay(1000);
+  assert.equal(frappe.web.asked('get_user_info').length, 0);
+  assert.equal(seat.refusal, undefined);
+  await frappe.house.redis.start();
+  await seat.connected();
 });
 
 test('it starts while Redis and the web process are away, and works once they are there', async (t) => {
