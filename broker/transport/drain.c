@@ -17,7 +17,8 @@
  * WebSocket with 1012, a stream at its end, an idle connection as if it had timed out. A
  * request that is being handled is answered first.
  */
-#define TICK_MS 20
+#define TICK_MS  20
+#define FRACTION 65536U
 
 /* RFC 6455's registry: the service restarts, reconnect after a random delay. */
 #define CLOSE_RESTART 1012
@@ -93,14 +94,20 @@ static void line_up(struct server *server)
     free((void *)conns);
 }
 
-/* Those whose turn has come when the rest is spread evenly over the time left. */
+/* Those whose turn has come: as many stay as there is time left. The fraction is of this
+ * drain, so that a lone connection does not always go first, or last. */
 static size_t due(const struct server *server)
 {
     uint64_t now = loop_now_ms(server->loop);
     uint64_t left_ms = server->drain_until_ms > now ? server->drain_until_ms - now : 0;
-    size_t ticks = (size_t)(left_ms / TICK_MS) + 1;
+    uint64_t staying = 0;
 
-    return (server->leaving_count + ticks - 1) / ticks;
+    if (left_ms > 0)
+        staying = (server->drain_count * left_ms * FRACTION / server->drain_spread_ms +
+                   server->drain_fraction) /
+                  FRACTION;
+    return server->leaving_count > staying ? server->leaving_count - (size_t)staying
+                                           : 0;
 }
 
 static void on_tick(struct timer *timer)
@@ -135,7 +142,10 @@ void server_drain(struct server *server, uint64_t spread_ms,
     server_stop_listening(server);
     server->on_drained = on_drained;
     server->drained_ctx = ctx;
+    server->drain_spread_ms = spread_ms;
     server->drain_until_ms = loop_now_ms(server->loop) + spread_ms;
+    server->drain_fraction = random_below(FRACTION);
     line_up(server);
+    server->drain_count = server->leaving_count;
     timer_start(&server->drain_timer, 0, TICK_MS);
 }

@@ -165,7 +165,10 @@ struct server {
     bool is_draining;    /* server_stop_listening() was called */
     struct list leaving; /* drain.c: those whose turn has not come, in random order */
     size_t leaving_count;
+    uint64_t drain_spread_ms;
     uint64_t drain_until_ms;
+    uint64_t drain_fraction; /* of a connection, in 65536ths */
+    size_t drain_count;      /* connections when it began */
     struct timer drain_timer;
     void (*on_drained)(void *ctx);
     void *drained_ctx;

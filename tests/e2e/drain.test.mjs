@@ -151,7 +151,7 @@ test('a rolling restart: clients of all transports go over to the second instanc
 });
 
 test('while it drains, a connection that is kept hears 503 and is closed; a publish under way is answered', async (t) => {
-  const house = await House.open(t, { redis: false, args: ['--drain-ms', '60000'] });
+  const house = await House.open(t, { redis: false, args: ['--drain-ms', '3600000'] });
   const { broker } = house;
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   const kept = (path) => new Promise((resolve, reject) => {
