@@ -239,6 +239,18 @@ static void take_text(const struct teller *t, struct slice event)
     tell_delta(t, PART_TEXT, dialect_text_of(event, "text", ""));
 }
 
+static void take_tool(const struct teller *t, struct slice event)
+{
+    const struct dialect_ops *ops = ops_of(t->state);
+    struct json_member calls;
+
+    if (ops->tool == NULL || !json_get(event, "tool_calls", &calls) ||
+        calls.kind != JSON_ARRAY)
+        return;
+    start(t);
+    ops->tool(t, calls.value);
+}
+
 static void take_continued(const struct teller *t, struct slice event)
 {
     const struct dialect_ops *ops = ops_of(t->state);
@@ -257,6 +269,7 @@ static const struct {
     {"error", take_error},
     {"stopped", take_stopped},
     {"usage", take_usage},
+    {"tool_call", take_tool},
     {"continue_started", take_continued},
 };
 

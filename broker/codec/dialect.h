@@ -23,6 +23,10 @@
  * of what is true: the state knows how much was told and its hash, dialect_snapshot() tells
  * only the rest, and where the text really is another one the stream ends with an error.
  *
+ * Beside reasoning, text, usage, continue_started and the three ends, `tool_call` events have a
+ * word in openai, when they carry `tool_calls`, an array as in a chunk's delta. A completion may
+ * carry finish_reason, and tokens_in and tokens_out for readers who joined after `usage`.
+ *
  * Everything is appended to `out`: whole SSE blocks. Pure: no I/O, no clock.
  */
 enum dialect_form { FORM_OPENAI, FORM_CHAT, FORM_AI_SDK, FORM_AG_UI };
@@ -88,5 +92,22 @@ void dialect_fail(struct buf *out, struct dialect_state *state,
                   const struct dialect_run *run, const char *code, const char *message);
 /* The end was told: the connection may close, and later events tell nothing. */
 bool dialect_is_over(const struct dialect_state *state);
+
+/* ---- one answer instead of a stream (R13, R16) ---- */
+
+struct dialect_answer {
+    struct slice text;       /* UTF-8 */
+    struct slice reasoning;  /* UTF-8; empty = left out */
+    struct slice tool_calls; /* a JSON array; empty = left out */
+    const char *finish_reason;
+    uint64_t tokens_in;
+    uint64_t tokens_out;
+};
+/* A chat.completion object. */
+bool dialect_openai_answer(struct buf *out, const struct dialect_run *run,
+                           const struct dialect_answer *answer);
+/* {"error":{"message","type","param","code"}}: OpenAI's body of a refusal. */
+bool dialect_openai_error(struct buf *out, const char *type, const char *code,
+                          struct slice message);
 
 #endif

@@ -20,6 +20,7 @@ struct dialect_ops {
     void (*close)(const struct teller *t); /* is still set */
     void (*delta)(const struct teller *t, enum dialect_part part, struct slice raw);
     void (*usage)(const struct teller *t, struct slice event);
+    void (*tool)(const struct teller *t, struct slice tool_calls); /* an array */
     void (*continued)(const struct teller *t, struct slice event);
     void (*done)(const struct teller *t, struct slice event);
     void (*stopped)(const struct teller *t, struct slice event);

@@ -52,6 +52,16 @@ static void delta(const struct teller *t, enum dialect_part part, struct slice r
     end_chunk(t);
 }
 
+/* Pieces of calls as the provider sent them, in the same form. */
+static void tool(const struct teller *t, struct slice tool_calls)
+{
+    begin_chunk(t);
+    buf_puts(t->out, ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":");
+    buf_slice(t->out, tool_calls);
+    buf_puts(t->out, "},\"finish_reason\":null}]");
+    end_chunk(t);
+}
+
 static void continued(const struct teller *t, struct slice event)
 {
     if ((t->state->options & DIALECT_CONTINUED) == 0)
@@ -118,6 +128,7 @@ static void failed(const struct teller *t, struct slice code, struct slice messa
 const struct dialect_ops dialect_openai = {
     .start = start,
     .delta = delta,
+    .tool = tool,
     .continued = continued,
     .done = done,
     .stopped = stopped,

@@ -329,6 +329,59 @@ static void a_failure_that_is_no_event_ends_each_form(void **state)
     }
 }
 
+static void tool_calls_are_told_to_openai_alone(void **state)
+{
+    static const char *const list[] = {
+        EVENT("tool_call", ",\"tool_calls\":[{\"index\":0}]"),
+        EVENT("tool_call", ",\"tool_calls\":1"), EVENT("tool_call", ""),
+        EVENT("completion", ",\"text\":\"\",\"finish_reason\":\"tool_calls\""), NULL};
+
+    (void)state;
+    check(FORM_OPENAI, 0, list,
+          ROLE "}\n\n" CHUNK(CHOICE(
+              "{\"tool_calls\":[{\"index\":0}]}",
+              "null")) "}\n\n" CHUNK(CHOICE("{}", "\"tool_calls\"")) "}\n\n" DONE);
+    check(FORM_AI_SDK, 0, list, AI_START AI("finish-step", "") AI("finish", "") DONE);
+}
+
+static void one_answer_is_a_chat_completion(void **state)
+{
+    struct dialect_answer answer = {.text = slice_of("a\n"),
+                                    .reasoning = slice_of("r"),
+                                    .finish_reason = "stop",
+                                    .tokens_in = 5,
+                                    .tokens_out = 7};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 1000);
+    assert_true(dialect_openai_answer(&out, &run, &answer));
+    assert_string_equal(
+        buf_text(&out),
+        "{\"id\":\"chatcmpl-17\",\"object\":\"chat.completion\",\"created\":5,"
+        "\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+        "\"assistant\",\"content\":\"a\\n\",\"refusal\":null,\"reasoning_content\":"
+        "\"r\"},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{"
+        "\"prompt_tokens\":5,\"completion_tokens\":7,\"total_tokens\":12}}");
+    assert_true(json_check(buf_view(&out)));
+    buf_reset(&out);
+    answer = (struct dialect_answer){.tool_calls = slice_of("[{}]"),
+                                     .finish_reason = "tool_calls"};
+    assert_true(dialect_openai_answer(&out, &run, &answer));
+    assert_non_null(strstr(buf_text(&out), "\"content\":null,\"refusal\":null,"
+                                           "\"tool_calls\":[{}]}"));
+    assert_true(json_check(buf_view(&out)));
+    buf_reset(&out);
+    assert_true(dialect_openai_error(&out, "server_error", "X", slice_of("a\"b")));
+    assert_string_equal(buf_text(&out),
+                        "{\"error\":{\"message\":\"a\\\"b\",\"type\":"
+                        "\"server_error\",\"param\":null,\"code\":\"X\"}}");
+    buf_release(&out);
+    buf_init(&out, 10);
+    assert_false(dialect_openai_answer(&out, &run, &answer));
+    buf_release(&out);
+}
+
 static void a_form_is_known_by_its_name(void **state)
 {
     enum dialect_form form = FORM_CHAT;
@@ -362,6 +415,8 @@ int main(void)
         cmocka_unit_test(a_run_without_deltas_says_it_all_at_its_end),
         cmocka_unit_test(a_completion_may_carry_usage_for_late_readers),
         cmocka_unit_test(a_failure_that_is_no_event_ends_each_form),
+        cmocka_unit_test(tool_calls_are_told_to_openai_alone),
+        cmocka_unit_test(one_answer_is_a_chat_completion),
         cmocka_unit_test(a_form_is_known_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
