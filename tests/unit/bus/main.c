@@ -8,9 +8,7 @@ int main(void)
     failures += test_redis();
     failures += test_heal();
     failures += test_history();
-    failures += test_endings();
     failures += test_server();
     failures += test_frappe();
-    failures += test_lift();
     return failures;
 }
