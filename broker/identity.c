@@ -88,8 +88,16 @@ static void on_link_up(void *ctx)
 {
     struct identity_desk *desk = ctx;
 
-    for (size_t i = desk->waiting_count; i > 0; i--)
-        call_send(take_waiting(desk));
+    struct list waiting;
+
+    /* Taken apart first: whoever has to wait again is put back. */
+    list_init(&waiting);
+    list_splice(&waiting, &desk->waiting);
+    desk->waiting_count = 0;
+    LIST_FOR_EACH(node, next, &waiting)
+    {
+        call_send(LIST_ENTRY(node, struct secret_call, node));
+    }
 }
 
 /* The web process writes it there when it first needs it. */
@@ -174,8 +182,10 @@ void identity_desk_free(struct identity_desk *desk)
     auth_free(desk->auth);
     http_client_free(desk->client);
     link_free(desk->link);
-    while (desk->waiting_count > 0)
-        call_end(take_waiting(desk), (struct slice){0});
+    LIST_FOR_EACH(node, next, &desk->waiting)
+    {
+        call_end(LIST_ENTRY(node, struct secret_call, node), (struct slice){0});
+    }
     free(desk);
 }
 
