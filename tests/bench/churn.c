@@ -4,14 +4,15 @@
 /*
  *   bench_churn --port P [--ws N] [--sse N] [--socketio N] [--recovery N] [--tasks T]
  *               [--events E] [--warmup W] [--cut-ms 15000] [--away-ms 2000] [--seed S]
- *               [--deadline-ms D] [--settle-ms S]
+ *               [--deadline-ms D] [--settle-ms S] [--give-up-ms 10000]
  *
  * Each TCP connection is reset about every --cut-ms (give or take a quarter, drawn from the
  * seed), unread bytes and all; its reader stays away for about --away-ms, comes back and
  * goes on behind the last event it has seen: `since` (/ws, object-form Socket.IO, SSE) or
  * pid and offset (--recovery). Cutting begins when the warm-up has been delivered. JSON
  * lines on stdout as bench_load's; "live" are events sent while their reader was joined,
- * "missed" the others, counted from the moment it began to come back.
+ * "missed" the others, counted from the moment it began to come back. What has not come when
+ * nothing new came to anyone for --give-up-ms is lost.
  */
 #include "reader.h"
 #include "samples.h"
@@ -64,6 +65,7 @@ struct churn {
     int epoll;
     uint64_t deadline_ns;
     uint64_t settle_ns;
+    uint64_t give_up_ns;
 };
 
 static struct churn churn;
@@ -210,8 +212,9 @@ static bool churn_goes_on(void)
     uint64_t now = now_ns();
     if (churn.is_told_to_end || now >= churn.deadline_ns)
         return false;
-    return !tally_is_complete(&churn.tally) ||
-           now < churn.tally.last_seen_ns + churn.settle_ns;
+    if (tally_is_complete(&churn.tally))
+        return now < churn.tally.last_seen_ns + churn.settle_ns;
+    return churn.tally.timed == 0 || now < churn.tally.last_seen_ns + churn.give_up_ns;
 }
 
 static void churn_run(void)
@@ -295,6 +298,7 @@ static void churn_setup(int argc, char **argv)
     churn.deadline_ns =
         now_ns() + arg_number(argc, argv, "--deadline-ms", 120000) * 1000000u;
     churn.settle_ns = arg_number(argc, argv, "--settle-ms", 1000) * 1000000u;
+    churn.give_up_ns = arg_number(argc, argv, "--give-up-ms", 10000) * 1000000u;
     tally_init(&churn.tally, churn.count,
                (unsigned)arg_number(argc, argv, "--warmup", 1),
                (unsigned)arg_number(argc, argv, "--events", 120));

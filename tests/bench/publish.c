@@ -131,7 +131,7 @@ static void publisher_wait(struct publisher *publisher)
 
 static void publisher_connect(struct publisher *publisher)
 {
-    publisher->fd = sock_connect_local(publisher->request.port);
+    publisher->fd = sock_connect_local(publisher->request.port, 0);
     struct pollfd poll_fd = {.fd = publisher->fd, .events = POLLOUT};
     int error = ETIMEDOUT;
     socklen_t size = sizeof(error);

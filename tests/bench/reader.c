@@ -15,7 +15,7 @@ void reader_open(struct reader *reader, const struct reader_plan *plan, unsigned
 {
     *reader = (struct reader){
         .plan = plan, .task = task, .owner = reader->owner, .place = reader->place};
-    reader->fd = sock_connect_local(plan->port);
+    reader->fd = sock_connect_local(plan->port, plan->receive_bytes);
 }
 
 void reader_close(struct reader *reader)

@@ -49,7 +49,8 @@ struct reader_plan {
     uint16_t port;
     const char
         *from; /* how to join: "now", "snapshot", "start"; "" = the server's default */
-    bool object_form; /* Socket.IO: task_subscribe({task_id, from}) */
+    int receive_bytes; /* of the socket's buffer; 0 = as the system has it */
+    bool object_form;  /* Socket.IO: task_subscribe({task_id, from}) */
     void (*on_data)(struct reader *reader, const char *text, size_t length,
                     uint64_t at_ns);
 };

@@ -373,7 +373,7 @@ static void soak_setup(int argc, char **argv)
         slot_renew(&soak.slots[i]);
     soak_setup_readers();
     soak.epoll = epoll_create1(EPOLL_CLOEXEC);
-    soak.feed_fd = sock_connect_local(soak.port);
+    soak.feed_fd = sock_connect_local(soak.port, 0);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(soak.epoll, EPOLL_CTL_ADD, soak.feed_fd, &event) != 0)
         die("epoll_ctl: %s", strerror(errno));

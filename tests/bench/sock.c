@@ -36,9 +36,11 @@ static int sock_new(void)
     return fd;
 }
 
-int sock_connect_local(uint16_t port)
+int sock_connect_local(uint16_t port, int receive_bytes)
 {
     int fd = sock_new();
+    if (receive_bytes > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
     struct sockaddr_in address = loopback(port);
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 &&
         errno != EINPROGRESS)

@@ -11,8 +11,9 @@
  * be subtracted from a reader's. */
 uint64_t now_ns(void);
 
-/* Non-blocking, TCP_NODELAY. The connection may still be in progress. */
-int sock_connect_local(uint16_t port);
+/* Non-blocking, TCP_NODELAY. The connection may still be in progress. `receive_bytes` 0
+ * leaves the receive buffer to the system. */
+int sock_connect_local(uint16_t port, int receive_bytes);
 /* Port 0 chooses one; `*port` is what it became. */
 int sock_listen_local(uint16_t *port);
 /* Sends all of `out` unless the socket fills; false when the peer is gone. */

@@ -106,6 +106,8 @@ def judge_latejoin(results):
         odd = abs(result["merged"] - 2) + abs(result["fewest_merged"] - 2)
         verdicts += [verdict("latejoin", who, "subscribe to last byte, median",
                              result["median_us"] / 1000, 5, "ms"),
+                     verdict("latejoin", who, "CPU per join",
+                             result["cpu_us_per_join"] / 1000, 5, "ms"),
                      verdict("latejoin", who, "events beyond one per kind", odd, 0)]
     return verdicts
 
@@ -211,10 +213,11 @@ def memory_table(results):
 
 
 def latejoin_table(results):
-    return table(["", "case", "joins", "median ms", "max ms", "server CPU ms/join",
+    return table(["", "case", "joins", "median ms", "p99 ms", "max ms", "server CPU ms/join",
                   "messages", "merged", "bytes"],
                  [[result["subject"], result["case"], result["joins"],
-                   number(result["median_us"] / 1000), number(result["max_us"] / 1000),
+                   number(result["median_us"] / 1000), number(result["p99_us"] / 1000),
+                   number(result["max_us"] / 1000),
                    number(result["cpu_us_per_join"] / 1000), result["messages"],
                    result["merged"], result["bytes"]] for result in results])
 

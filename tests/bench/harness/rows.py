@@ -35,8 +35,9 @@ class Sizes:
         self.soak_seconds = 60 if quick else 600
         self.soak_warmup = 20 if quick else 120
         self.seed = 1
-        self.warm_joins = 5 if quick else 20
-        self.cold_joins = 2 if quick else 5
+        self.warm_joins = 50 if quick else 200
+        self.cold_joins = 2 if quick else 10
+        self.live_joins = 5 if quick else 50
 
 
 def start_load(subject, family, arguments):
@@ -160,13 +161,18 @@ def memory(tools, servers, sizes, say):
     return results
 
 
-def join_cost(subject, family, joins, words):
+LIVE_WORDS = 3     # a joiner of a run that goes on stays for so many deltas
+LIVE_RATE = 100    # deltas per second
+
+
+def join_cost(subject, family, joins, words, live=0):
     """`joins` late joiners one after the other; times, and CPU per join."""
     extra = ["--from", "start"] if isinstance(subject, Nchan) else []
     before = subject.process.cpu_us()
     joiner = family.start(
         [subject.tools.program("bench_join"), "--kind", subject.reader, "--port",
-         subject.port, "--words", words, "--joins", joins, *extra], talks=True)
+         subject.port, "--words", words, "--joins", joins, "--live", live, *extra],
+        talks=True)
     each = joiner.read_json(DEADLINE)["joins"]
     time.sleep(0.2)
     cpu = (subject.process.cpu_us() - before) / joins
@@ -178,9 +184,10 @@ def join_cost(subject, family, joins, words):
 
 
 def join_result(subject, case, each, cpu):
-    times = [one["us"] for one in each]
+    times = sorted(one["us"] for one in each)
     return {"subject": subject.name, "server": subject.server, "reader": subject.reader,
             "case": case, "joins": len(each), "median_us": statistics.median(times),
+            "p99_us": times[(len(times) * 99 + 99) // 100 - 1],
             "max_us": max(times), "cpu_us_per_join": cpu, "bytes": each[0]["bytes"],
             "messages": each[0]["messages"],
             "merged": max(one["merged"] for one in each),
@@ -197,26 +204,38 @@ def latejoin_thinkwire(tools, sizes, say):
         start_load(writer, family, {"--readers": 1, "--tasks": 1})
         writer.publish_words(family, sizes.words, DEADLINE)
         time.sleep(0.5)
-        for reader in ("ws", "socketio", "sse"):
-            writer.reader = reader
-            say(f"latejoin: {writer.name}, warm")
-            each, cpu = join_cost(writer, family, sizes.warm_joins, sizes.words)
-            results.append(join_result(writer, "warm", each, cpu))
-            say(f"latejoin: {writer.name}, cold")
-            colds = [cold_join(tools, reader, sizes.words)
-                     for _ in range(sizes.cold_joins)]
-            results.append(join_result(writer, "cold", [one for one, _ in colds],
-                                       statistics.median(cost for _, cost in colds)))
+        latejoin_cases(writer, family, sizes, say, results)
+        # The same while the run goes on: each joiner sees snapshot and live meet.
+        family.start([tools.program("bench_emit"), "--port", tools.redis_port, "--first",
+                      sizes.words, "--words", sizes.words, "--events", 20 * LIVE_RATE * 60,
+                      "--rate", LIVE_RATE, "--deadline-ms", 1200000])
+        latejoin_cases(writer, family, sizes, say, results, LIVE_WORDS)
     return results
 
 
-def cold_join(tools, reader, words):
+def latejoin_cases(writer, family, sizes, say, results, live=0):
+    tail = ", live" if live else ""
+    for reader in ("ws", "socketio", "sse"):
+        writer.reader = reader
+        say(f"latejoin: {writer.name}, warm{tail}")
+        each, cpu = join_cost(writer, family,
+                              sizes.live_joins if live else sizes.warm_joins,
+                              sizes.words, live)
+        results.append(join_result(writer, "warm" + tail, each, cpu))
+        say(f"latejoin: {writer.name}, cold{tail}")
+        colds = [cold_join(writer.tools, reader, sizes.words, live)
+                 for _ in range(sizes.cold_joins)]
+        results.append(join_result(writer, "cold" + tail, [one for one, _ in colds],
+                                   statistics.median(cost for _, cost in colds)))
+
+
+def cold_join(tools, reader, words, live):
     """One joiner on a broker that never saw the run."""
     with Family() as family:
         subject = Thinkwire(tools, reader, "native")
         subject.start(family)
         time.sleep(0.5)
-        each, cpu = join_cost(subject, family, 1, words)
+        each, cpu = join_cost(subject, family, 1, words, live)
     return each[0], cpu
 
 
