@@ -11,6 +11,7 @@ int main(void)
     failures += test_prompt();
     failures += test_providers();
     failures += test_think();
+    failures += test_together();
     failures += test_trim();
     failures += test_stream();
     failures += test_stream_ends();

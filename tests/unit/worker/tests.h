@@ -19,6 +19,7 @@ int test_providers(void);
 int test_stream(void);
 int test_stream_ends(void);
 int test_think(void);
+int test_together(void);
 int test_trim(void);
 
 #endif
