@@ -3,17 +3,20 @@
 #   cmake -DOUT=x.c -DDIR=redis -DSCRIPTS=open,publish -DALONE=unindex -P embed.cmake
 # Each of SCRIPTS is common.lua and its own file, one after the other; ALONE are without
 # common.lua. EVALSHA names a script by the SHA-1 of the whole.
+# -DBREAK=name turns the one line marked `-- break:name` off: see THINKWIRE_BREAK.
 set(code "/* Made by redis/embed.cmake from the Lua scripts beside it. */\n#include \"redis/scripts.h\"\n")
 
 function(embed name)
     set(hex "")
     set(text "")
     foreach(file IN LISTS ARGN)
-        file(READ ${DIR}/${file}.lua part HEX)
-        string(APPEND hex "${part}")
         file(READ ${DIR}/${file}.lua part)
+        if(BREAK)
+            string(REGEX REPLACE "if [^\n]* then -- break:${BREAK}\n" "if false then\n" part "${part}")
+        endif()
         string(APPEND text "${part}")
     endforeach()
+    string(HEX "${text}" hex)
     string(SHA1 sha "${text}")
     string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
     string(APPEND code "static const char ${name}_text[] = {${bytes}0};\n"

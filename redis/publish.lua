@@ -52,10 +52,10 @@ if producer ~= '' then
   if not run or run.epoch < epoch then
     return answer('UNKNOWN_RUN')
   end
-  if run.epoch > epoch or run.producer ~= producer then
+  if run.epoch > epoch or run.producer ~= producer then -- break:fencing
     return answer('FENCED')
   end
-  if counter < run.counter then
+  if counter < run.counter then -- break:dedup
     local known = math.min(run.counter, counter + n) - 1
     first, last = {run.epoch, seq_of(counter)}, {run.epoch, seq_of(known)}
     from = run.counter - counter + 1

@@ -265,6 +265,10 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
     bus->loop = loop;
     bus->hub = hub;
     bus->limits = *limits;
+#ifdef THINKWIRE_BREAK
+    diag(DIAG_ERROR, "this build is broken on purpose",
+         DIAG_S("left_out", THINKWIRE_BREAK));
+#endif
     if (!open_links(bus, url, error)) {
         link_free(bus->commands);
         free(bus);

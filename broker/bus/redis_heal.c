@@ -47,6 +47,12 @@ void watch_see(struct watch *watch, struct event_id id)
 
 void watch_go(struct watch *watch, enum step step)
 {
+#ifdef THINKWIRE_BREAK_HEALING
+    if (step != STEP_LOAD && step != STEP_HISTORY) {
+        watch->step = STEP_LIVE;
+        return;
+    }
+#endif
     watch->step = step;
     watch_ask(watch);
 }

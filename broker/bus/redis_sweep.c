@@ -60,6 +60,9 @@ static bool may_judge_lease(const struct bus_redis *bus, uint64_t lease_ms)
 {
     uint64_t since = bus->steady_since_ms;
 
+#ifdef THINKWIRE_BREAK_LEASE
+    return true;
+#endif
     return since != 0 && loop_now_ms(bus->loop) - since >= lease_ms;
 }
 

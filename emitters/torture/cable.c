@@ -141,6 +141,11 @@ void cable_close(struct cable *cable)
     watch_close(&cable->listener);
 }
 
+void cable_hold(struct cable *cable, bool is_held)
+{
+    watch_want(cable->set, &cable->listener, !is_held, false);
+}
+
 bool cable_cut(struct cable *cable, unsigned which)
 {
     for (unsigned i = 0; i < CABLE_PAIRS; i++) {

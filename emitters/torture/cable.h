@@ -33,6 +33,8 @@ struct cable {
 /* False when no port could be had. `cable` stays where it is. */
 bool cable_open(struct cable *cable, struct watch_set *set, uint16_t far_port);
 void cable_close(struct cable *cable);
+/* While it is held, who connects is neither refused nor served. */
+void cable_hold(struct cable *cable, bool is_held);
 /* Marks one of the connections, chosen by `which`; false when there is none. */
 bool cable_cut(struct cable *cable, unsigned which);
 

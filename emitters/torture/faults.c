@@ -90,6 +90,9 @@ static void remedy_now(struct world *world, const struct remedy *remedy)
     case REMEDY_START_REDIS:
         redis_start(world);
         break;
+    case REMEDY_RELEASE_CABLE:
+        cable_hold(&world->cable, false);
+        return;
     case REMEDY_KILL_REDIS:
         report_note(world, -1, "redis: killed, comes back with what it had");
         kill_redis(world, remedy->target);
@@ -144,7 +147,11 @@ static void hurt_restart(struct world *world, const struct fault *fault)
         (void)ASK_REDIS(world, "SHUTDOWN", "SAVE");
         if (!process_wait(&world->redis, 5000))
             process_kill(&world->redis);
+        /* Brokers reach it again before producers do. */
+        cable_hold(&world->cable, true);
         later(world, &start);
+        later(world, &(struct remedy){.kind = REMEDY_RELEASE_CABLE,
+                                      .length_ms = fault->length_ms + fault->detail});
         return;
     case FAULT_REDIS_LOST:
         redis_forget(world);

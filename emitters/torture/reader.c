@@ -75,8 +75,10 @@ static void forget_connection(struct reader *reader)
     reader->is_posting = false;
     reader->will_be_cut = false;
     reader->sid[0] = '\0';
-    if (reader->kind == READER_SIO_STRING)
+    if (reader->kind == READER_SIO_STRING) {
         fold_begin(&reader->fold, false);
+        reader->known_losses = reader->house->losses;
+    }
 }
 
 void reader_close(struct reader *reader, unsigned wait_ms)

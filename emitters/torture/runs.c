@@ -12,8 +12,8 @@
 #define MOST_RUNS    4096
 /* Healthy time a run may take to end and to reach everybody: a lease, a sweep, the longest
  * back-off, the probe of a silent task. */
-#define PATIENCE_MS 20000
-#define CALM_MS     6000
+#define PATIENCE_MS 16000
+#define CALM_MS     5000
 #define LOOK_MS     100
 
 struct run *task_run(const struct task *task)
@@ -163,18 +163,17 @@ static const struct reader *who_lacks(const struct world *world, unsigned task,
 }
 
 /* Nothing of this run is in Redis. */
-static void absent(struct world *world, struct task *task, struct run *run,
-                   bool is_patient)
+static void absent(struct world *world, struct task *task, struct run *run)
 {
     if (run->is_excused || (run->facts.was_killed && run->facts.has_lost_data))
         settled(world, task, "is excused: data and producer are gone",
                 &world->tally.excused);
     else if (run->facts.was_killed)
         settled(world, task, "was killed before it had begun", &world->tally.never);
-    else if (!is_patient)
+    else
         report_violation(world, (int)task->number,
-                         "task %u: run %u is nowhere in Redis", task->number,
-                         run->story.run);
+                         "task %u: run %u is not in Redis, though it has told its end",
+                         task->number, run->story.run);
 }
 
 static void judge(struct world *world, struct task *task, struct run *run,
@@ -209,7 +208,7 @@ static void settle_with(struct world *world, struct task *task, struct run *run,
     }
     if (truth->epoch <= task->last_epoch ||
         (truth->has_run && truth->run != run->story.run)) {
-        absent(world, task, run, is_patient);
+        absent(world, task, run);
         return;
     }
     if (run->is_excused) {

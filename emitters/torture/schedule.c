@@ -118,9 +118,8 @@ static unsigned world_length(struct draw *draw, enum fault_kind kind,
                    : wants->lease_ms + draw_between(draw, 300, 2500);
     case FAULT_REDIS_KEPT:
         /* Also longer than a lease: it has run out when Redis is back, its producer lives. */
-        return draw_below(draw, 2) == 0
-                   ? wants->lease_ms + draw_between(draw, 200, 1500)
-                   : draw_between(draw, 100, 1500);
+        return draw_below(draw, 3) > 0 ? wants->lease_ms + draw_between(draw, 200, 1500)
+                                       : draw_between(draw, 100, 1500);
     case FAULT_BROKER_PAUSE:
         return draw_between(draw, 200, 3000);
     case FAULT_REDIS_FLUSH:
@@ -153,9 +152,11 @@ static void make_world(struct making *making)
                               .detail = draw_between(&draw, 100, 1500)};
         deck[card] = deck[--left];
         fault.length_ms = world_length(&draw, fault.kind, wants);
+        if (fault.kind == FAULT_REDIS_KEPT && fault.length_ms > wants->lease_ms)
+            fault.detail = wants->lease_ms / 2 + draw_below(&draw, wants->lease_ms / 8);
         add(making, &fault);
         at_ms += fault.length_ms + draw_between(&draw, 500, 2500);
-        if (fault.kind == FAULT_REDIS_TAIL_LOST)
+        if (fault.kind == FAULT_REDIS_TAIL_LOST || fault.kind == FAULT_REDIS_KEPT)
             at_ms += fault.detail;
     }
 }

@@ -40,7 +40,7 @@ struct fault {
     enum fault_kind kind;
     unsigned target;    /* which reader, task or broker */
     unsigned length_ms; /* how long it lasts */
-    unsigned detail;    /* bytes until a cut; ways of joining */
+    unsigned detail;    /* bytes until a cut; ways of joining; a second length */
 };
 
 struct schedule_wants {

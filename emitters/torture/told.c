@@ -193,7 +193,8 @@ static void take_native(struct reader *reader, struct slice data)
 }
 
 /* Frappe's form promises order and no double within one connection; what was lost with a
- * connection, or while nobody knew the task, stays lost. */
+ * connection, or while nobody knew the task, stays lost. And of a run that Redis has lost all
+ * is published once more: until its end nothing can be said. */
 static void take_string(struct reader *reader, struct slice data)
 {
     bool is_delta = slice_is(member(data, "partial"), "true");
@@ -203,18 +204,18 @@ static void take_string(struct reader *reader, struct slice data)
     struct buf text;
 
     if (!is_delta) {
-        if (outcome_of(type, member(data, "code")) != OUTCOME_NONE)
+        if (outcome_of(type, member(data, "code")) != OUTCOME_NONE) {
             fold_begin(&reader->fold, false);
+            reader->known_losses = reader->house->losses;
+        }
         return;
     }
     buf_init(&text, TEXT_BYTES);
     json_unescape(&text, member(data, "text"));
     verdict = fold_take(&reader->fold, &reader->house->book, reader->task, kind,
                         buf_view(&text));
-    /* Of a run that Redis had lost everything is published once more. */
     if (verdict == VERDICT_CROSSED || verdict == VERDICT_LOST ||
-        (verdict != VERDICT_GOOD && reader->known_losses != reader->house->losses)) {
-        reader->known_losses = reader->house->losses;
+        reader->known_losses != reader->house->losses) {
         fold_begin(&reader->fold, false);
         verdict = fold_take(&reader->fold, &reader->house->book, reader->task, kind,
                             buf_view(&text));

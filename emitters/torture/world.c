@@ -98,6 +98,9 @@ static void turn(struct world *world)
 
     watch_set_turn(&world->set, TURN_MS);
     now = clock_mono_ms();
+    if (now - world->kept_ms < TURN_MS / 2)
+        return;
+    world->kept_ms = now;
     passed = now - world->now_ms;
     world->now_ms = world->house.now_ms = now;
     if (servers_are_whole(world))

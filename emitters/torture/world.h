@@ -54,6 +54,7 @@ struct task {
 
 enum remedy_kind {
     REMEDY_START_REDIS,
+    REMEDY_RELEASE_CABLE,
     REMEDY_KILL_REDIS, /* the second half of a fault */
     REMEDY_START_BROKER,
     REMEDY_CONTINUE_REDIS,
@@ -119,6 +120,7 @@ struct world {
     uint64_t now_ms;
     uint64_t schedule_ms; /* stands still while it is calm */
     uint64_t healthy_ms;  /* time in which nothing was away */
+    uint64_t kept_ms;     /* house was kept */
     uint64_t measured_ms;
     uint64_t said_ms;
     bool is_calm;
