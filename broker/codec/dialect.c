@@ -195,19 +195,26 @@ static void take_usage(const struct teller *t, struct slice event)
         ops->usage(t, event);
 }
 
+/* An end may carry usage for who joined after the event of its own. */
+static void take_late_usage(const struct teller *t, struct slice event)
+{
+    struct json_member member;
+
+    if (json_get(event, "tokens_in", &member))
+        take_usage(t, event);
+}
+
 /* A completion also carries the whole: a run without deltas says all of it here. */
 static void take_completion(const struct teller *t, struct slice event)
 {
     bool is_share = (t->state->options & DIALECT_CONTINUED) != 0;
-    struct json_member member;
 
     start(t);
     if (!is_share)
         tell_rest_raw(t, PART_REASONING, dialect_text_of(event, "reasoning", ""));
     tell_rest_raw(t, PART_TEXT,
                   dialect_text_of(event, is_share ? "run_text" : "text", ""));
-    if (json_get(event, "tokens_in", &member))
-        take_usage(t, event); /* for who joined after the event of its own */
+    take_late_usage(t, event);
     open_part(t, PART_NONE);
     ops_of(t->state)->done(t, event);
     t->state->is_over = true;
@@ -216,6 +223,7 @@ static void take_completion(const struct teller *t, struct slice event)
 static void take_stopped(const struct teller *t, struct slice event)
 {
     start(t);
+    take_late_usage(t, event);
     open_part(t, PART_NONE);
     ops_of(t->state)->stopped(t, event);
     t->state->is_over = true;

@@ -25,7 +25,8 @@
  *
  * Beside reasoning, text, usage, continue_started and the three ends, `tool_call` events have a
  * word in openai, when they carry `tool_calls`, an array as in a chunk's delta. A completion may
- * carry finish_reason, and tokens_in and tokens_out for readers who joined after `usage`.
+ * carry finish_reason; it and `stopped` tokens_in and tokens_out, for readers who joined after
+ * `usage`.
  *
  * Everything is appended to `out`: whole SSE blocks. Pure: no I/O, no clock.
  */

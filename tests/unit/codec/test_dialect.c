@@ -292,13 +292,15 @@ static void a_run_without_deltas_says_it_all_at_its_end(void **state)
                                   AI("finish", "") DONE);
 }
 
-static void a_completion_may_carry_usage_for_late_readers(void **state)
+static void an_end_may_carry_usage_for_late_readers(void **state)
 {
     static const char *const list[] = {
         EVENT("completion", ",\"text\":\"\",\"tokens_in\":5,\"tokens_out\":7"), NULL};
     static const char *const twice[] = {
         EVENT("usage", ",\"tokens_in\":1,\"tokens_out\":2"),
         EVENT("completion", ",\"text\":\"\",\"tokens_in\":5"), NULL};
+
+    static const char *const halted[] = {EVENT("stopped", ",\"tokens_in\":5"), NULL};
 
     (void)state;
     check(
@@ -307,6 +309,10 @@ static void a_completion_may_carry_usage_for_late_readers(void **state)
         ",\"usage\":null}\n\n" CHUNK(CHOICE("{}", "\"stop\"")) ",\"usage\":null}\n\n" CHUNK(
             "[]") ",\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7,"
                   "\"total_tokens\":12}}\n\n" DONE);
+    check(FORM_CHAT, 0, halted,
+          ": Connected to chat stream\n\n"
+          "event: usage\ndata: {\"tokens_in\":5,\"tokens_out\":0,\"cost_usd\":0,"
+          "\"model\":\"\"}\n\nevent: done\ndata: {\"finish_reason\":\"stop\"}\n\n");
     check(FORM_AG_UI, 0, twice,
           AI("RUN_STARTED", AG_RUN)
               AI("CUSTOM",
@@ -413,7 +419,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_tells_only_what_is_missing),
         cmocka_unit_test(a_text_that_is_another_one_ends_the_stream),
         cmocka_unit_test(a_run_without_deltas_says_it_all_at_its_end),
-        cmocka_unit_test(a_completion_may_carry_usage_for_late_readers),
+        cmocka_unit_test(an_end_may_carry_usage_for_late_readers),
         cmocka_unit_test(a_failure_that_is_no_event_ends_each_form),
         cmocka_unit_test(tool_calls_are_told_to_openai_alone),
         cmocka_unit_test(one_answer_is_a_chat_completion),
