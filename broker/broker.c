@@ -67,6 +67,7 @@ static bool make_bus(struct broker *broker, struct buf *error)
         .abandon_ms = set->abandon_ms,
         .stop_grace_ms = set->stop_grace_ms,
         .max_waiting = set->redis_max_waiting,
+        .redis_wait_ms = set->redis_wait_ms,
     };
 
     if (strcmp(set->bus, "memory") == 0)

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings.h"
 
+#include "redis/confirm.h"
 #include "redis/url.h"
 
 #define AT(field) offsetof(struct settings, field)
@@ -59,6 +60,10 @@ const struct config_row settings_rows[] = {
          "Where tasks live: memory, or a Redis: " REDIS_URL_FORMS "."),
     TEXT("redis-prefix", redis_prefix, "tw", NULL, group_where,
          "First part of every key and channel in Redis."),
+    MILLIS("redis-wait-ms", redis_wait_ms, "1000", 0, CONFIRM_WAIT_MAX_MS, NULL,
+           group_where,
+           "How long the end of a run waits for a replica to have it, where there are "
+           "replicas; 0 = not at all."),
     TEXT("events-redis", events_redis, "", NULL, group_where,
          "Redis that carries Frappe's channel; empty means the bus, if that is Redis; "
          "`none` means not to listen."),

@@ -62,6 +62,7 @@ struct settings {
     uint64_t queue_timeout_ms;
     uint64_t abandon_ms;
     uint64_t stop_grace_ms;
+    uint64_t redis_wait_ms;
 
     uint64_t max_connections;
     uint64_t max_connections_per_ip;

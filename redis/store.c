@@ -249,6 +249,38 @@ static void on_answer(void *ctx, const struct reply *reply)
         call_free(call);
 }
 
+/* ---- confirming ---- */
+
+void store_set_confirm(struct store *store, struct confirm *confirm)
+{
+    store->confirm = confirm;
+}
+
+static void on_confirmed(void *ctx, enum confirm_outcome outcome)
+{
+    struct call *call = ctx;
+
+    call->is_asked = false;
+    if (call->store == NULL) {
+        call_free(call);
+        return;
+    }
+    list_remove(&call->node);
+    call->resume(call, outcome == CONFIRM_LOST);
+    call_free(call);
+}
+
+bool call_hold(struct call *call, void (*resume)(struct call *call, bool is_lost))
+{
+    if (call->store->confirm == NULL)
+        return false;
+    call->resume = resume;
+    call->is_asked = true;
+    list_push_back(&call->store->calls, &call->node);
+    confirm_ask(call->store->confirm, on_confirmed, call);
+    return true;
+}
+
 /* ---- the index beside the tasks ---- */
 
 void store_fire(struct store *store, const struct slice *argv, size_t argc)

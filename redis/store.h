@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_REDIS_STORE_H
 #define THINKWIRE_REDIS_STORE_H
 
+#include "redis/confirm.h"
 #include "redis/link.h"
 #include "schema/run.h"
 
@@ -46,6 +47,11 @@ const char *store_refusal_text(enum store_refusal refusal);
 /* `told` is called at each, before the call that was refused is answered. */
 void store_on_refused(struct store *store,
                       void (*told)(void *ctx, enum store_refusal refusal), void *ctx);
+
+/* From now on who writes a terminal event (publish, end, stop) is told OK only when
+ * `confirm` (borrowed, freed after the store) is done with it or late, and ..._UNAVAILABLE
+ * when it is lost: to be repeated, as after any other lost answer. NULL: at once. */
+void store_set_confirm(struct store *store, struct confirm *confirm);
 
 /* ---- names ---- */
 

@@ -15,6 +15,7 @@ struct store {
     char *prefix;
     struct store_limits limits;
     struct list calls;
+    struct confirm *confirm;                                   /* or NULL */
     void (*on_refused)(void *ctx, enum store_refusal refusal); /* or NULL */
     void *on_refused_ctx;
     uint64_t
@@ -33,6 +34,12 @@ struct call {
     void (*done)(void); /* the caller's, cast back by `finish` */
     void *ctx;
     bool is_asked; /* waits for an answer */
+    /* What was answered, while a replica confirms it: see call_hold(). */
+    void (*resume)(struct call *call, bool is_lost);
+    struct publish_result published;
+    enum store_end_status ended;
+    enum stop_status stopped;
+    uint64_t epoch;
     size_t newest; /* entries a load is to bring; 0 = a script was asked already */
 
     /* Arguments, one after the other; kept for EVAL after NOSCRIPT. */
@@ -60,6 +67,10 @@ void call_begin(struct call *call, const struct script *script);
 void call_run(struct call *call);
 /* Sends the arguments added so far as a plain command. */
 void call_command(struct call *call);
+/* Inside `finish`, with a terminal event written: `resume` is called once it is confirmed;
+ * false when nobody confirms. When the store goes first, `finish` is called again, with
+ * NULL. */
+bool call_hold(struct call *call, void (*resume)(struct call *call, bool is_lost));
 /* Forgets the arguments, for another question. */
 void call_reset(struct call *call);
 

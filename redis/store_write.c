@@ -89,6 +89,14 @@ void store_open(struct store *store, const struct run_open_request *request,
 
 /* ---- publish ---- */
 
+static void resume_publish(struct call *call, bool is_lost)
+{
+    struct publish_result lost = {.status = PUBLISH_UNAVAILABLE,
+                                  .detail = "Redis was lost before a replica had it"};
+
+    DONE(call, store_published *)(call->ctx, is_lost ? &lost : &call->published);
+}
+
 static void finish_publish(struct call *call, const struct reply *reply)
 {
     struct publish_result result = {.status = PUBLISH_UNAVAILABLE};
@@ -110,8 +118,12 @@ static void finish_publish(struct call *call, const struct reply *reply)
     result.stop_requested = number_at(reply, 6) == 1;
     if (opened != 0)
         store_index_open(call->store, &call->task, opened);
-    if (run_state_is_final(run_state_of(text_at(reply, 8))) && result.last.epoch != 0)
+    if (run_state_is_final(run_state_of(text_at(reply, 8))) && result.last.epoch != 0) {
         store_index_close(call->store, &call->task, result.last.epoch);
+        call->published = result;
+        if (call_hold(call, resume_publish))
+            return;
+    }
     done(call->ctx, &result);
 }
 
@@ -209,6 +221,11 @@ static enum store_end_status end_status_of(struct slice name)
     return STORE_END_UNAVAILABLE;
 }
 
+static void resume_end(struct call *call, bool is_lost)
+{
+    DONE(call, end_done *)(call->ctx, is_lost ? STORE_END_UNAVAILABLE : call->ended);
+}
+
 static void finish_end(struct call *call, const struct reply *reply)
 {
     enum store_end_status status = STORE_END_UNAVAILABLE;
@@ -218,6 +235,9 @@ static void finish_end(struct call *call, const struct reply *reply)
         status = end_status_of(text_at(reply, 0));
     if (status == STORE_END_DONE || status == STORE_END_ALREADY)
         store_index_close(call->store, &call->task, number_at(reply, 1));
+    call->ended = status;
+    if (status == STORE_END_DONE && call_hold(call, resume_end))
+        return;
     done(call->ctx, status);
 }
 
@@ -263,6 +283,12 @@ static enum stop_status stop_status_of(struct slice name)
     return STOP_UNAVAILABLE;
 }
 
+static void resume_stop(struct call *call, bool is_lost)
+{
+    DONE(call, stop_done *)
+    (call->ctx, is_lost ? STOP_UNAVAILABLE : call->stopped, is_lost ? 0 : call->epoch);
+}
+
 static void finish_stop(struct call *call, const struct reply *reply)
 {
     stop_done *done = DONE(call, stop_done *);
@@ -272,9 +298,14 @@ static void finish_stop(struct call *call, const struct reply *reply)
         return;
     }
     uint64_t epoch = number_at(reply, 1);
-    if (run_state_is_final(run_state_of(text_at(reply, 2))))
+    call->stopped = stop_status_of(text_at(reply, 0));
+    call->epoch = epoch;
+    if (run_state_is_final(run_state_of(text_at(reply, 2)))) {
         store_index_close(call->store, &call->task, epoch);
-    done(call->ctx, stop_status_of(text_at(reply, 0)), epoch);
+        if (call_hold(call, resume_stop))
+            return;
+    }
+    done(call->ctx, call->stopped, epoch);
 }
 
 void store_stop(struct store *store, const struct task_key *task, uint64_t epoch,

@@ -60,7 +60,9 @@ struct bus_limits {
     uint64_t queue_timeout_ms; /* a queued run that nobody takes up ends after it */
     uint64_t abandon_ms;       /* an unleased run without events ends after it */
     uint64_t stop_grace_ms;
-    size_t max_waiting; /* commands to Redis without an answer; 0 = the link's default */
+    size_t
+        max_waiting; /* commands to Redis without an answer; 0 = the link's default */
+    uint64_t redis_wait_ms; /* for a replica to have what ends a run; 0 = not at all */
 };
 
 /* The embedded default: the hub itself is the truth. */

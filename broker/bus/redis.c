@@ -160,6 +160,7 @@ static void redis_free(struct bus *base)
     bus_server_release(bus);
     store_free(bus->store);
     bus_lift_free(bus->lift);
+    confirm_free(bus->confirm);
     link_free(bus->messages);
     link_free(bus->commands);
     bus_watch_release(bus);
@@ -280,6 +281,7 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
     list_init(&bus->stops);
     add_counters(bus, counters);
     bus_server_watch(bus, counters);
+    bus_server_confirm(bus, url, prefix);
     timer_init(&bus->tick, loop, bus_watch_tick);
     timer_start(&bus->tick, BUS_TICK_MS, BUS_TICK_MS);
     timer_init(&bus->sweep, loop, bus_sweep_tick);

@@ -36,7 +36,8 @@ struct bus_redis {
     struct link *commands;
     struct link *messages;
     struct store *store;
-    struct bus_lift *lift; /* NULL: Frappe's events are not lifted */
+    struct bus_lift *lift;   /* NULL: Frappe's events are not lifted */
+    struct confirm *confirm; /* NULL: --redis-wait-ms 0 */
     struct fitness *fitness;
     bool is_judged;   /* the start is over */
     bool is_refusing; /* Redis answered writes with errors, and nothing better since */
@@ -75,6 +76,7 @@ struct bus_redis {
     struct counter *refusals[STORE_REFUSALS];
     struct counter *unfit[FITNESS_STATES];
     struct counter *refused;
+    struct counter *confirms[3]; /* by enum confirm_outcome */
 };
 
 /* redis_watch.c: topics that are read here, kept level with Redis */
@@ -124,6 +126,8 @@ bool bus_note_read(struct slice json, struct bus_note *note);
 /* redis_server.c: what the operator must know of the server */
 /* Registers counters; once the links and the store are there. */
 void bus_server_watch(struct bus_redis *bus, struct counters *counters);
+/* Ends of runs wait for a replica. */
+void bus_server_confirm(struct bus_redis *bus, const char *url, const char *prefix);
 void bus_server_up(struct bus_redis *bus);
 void bus_server_release(struct bus_redis *bus);
 const char *bus_server_trouble(const struct bus_redis *bus);

@@ -133,10 +133,37 @@ static void on_recovery(struct timer *timer)
     bus->is_refusing = false;
 }
 
+/* ---- ends of runs ---- */
+
+static void on_round(void *ctx, enum confirm_outcome outcome, size_t count)
+{
+    struct bus_redis *bus = ctx;
+
+    counter_add(bus->confirms[outcome], count);
+}
+
+void bus_server_confirm(struct bus_redis *bus, const char *url, const char *prefix)
+{
+    const struct confirm_options options = {.prefix = prefix,
+                                            .wait_ms = bus->limits.redis_wait_ms,
+                                            .on_round = on_round,
+                                            .ctx = bus};
+
+    if (options.wait_ms == 0)
+        return;
+    bus->confirm = confirm_new(bus->loop, bus->commands, url, &options);
+    store_set_confirm(bus->store, bus->confirm);
+}
+
 /* ---- life ---- */
 
 void bus_server_watch(struct bus_redis *bus, struct counters *counters)
 {
+    static const char *const outcomes[] = {
+        [CONFIRM_DONE] = "outcome=\"done\"",
+        [CONFIRM_LATE] = "outcome=\"late\"",
+        [CONFIRM_LOST] = "outcome=\"lost\"",
+    };
     const struct fitness_options options = {.on_change = on_fitness, .ctx = bus};
     char label[64];
 
@@ -154,6 +181,10 @@ void bus_server_watch(struct bus_redis *bus, struct counters *counters)
             counters_add(counters, COUNTER_TOTAL, "redis_fitness_total", label,
                          "Times Redis was found in this state, coming from another");
     }
+    for (int i = 0; i <= CONFIRM_LOST; i++)
+        bus->confirms[i] =
+            counters_add(counters, COUNTER_TOTAL, "redis_confirms_total", outcomes[i],
+                         "Ends of runs that waited for a replica, by what came of it");
     timer_init(&bus->recovery, bus->loop, on_recovery);
     bus->fitness = fitness_new(bus->loop, bus->commands, &options);
     store_on_refused(bus->store, on_refused, bus);

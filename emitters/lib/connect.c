@@ -104,11 +104,15 @@ static bool connect_redis(struct thinkwire *thinkwire, const char *url,
     const char *prefix = options->prefix != NULL ? options->prefix : "tw";
     const struct link_options link = {.name = "thinkwire-emitter"};
     const struct store_limits limits = KEPT_BY_DEFAULT;
+    const struct confirm_options confirm = {
+        .prefix = prefix, .wait_ms = CONFIRM_WAIT_MS, .is_quiet = true};
     thinkwire->link = link_new(thinkwire->loop, url, &link, error);
     if (thinkwire->link == NULL)
         return false;
     thinkwire->store = store_new(thinkwire->link, prefix, &limits);
     store_on_refused(thinkwire->store, note_refusal, thinkwire);
+    thinkwire->confirm = confirm_new(thinkwire->loop, thinkwire->link, url, &confirm);
+    store_set_confirm(thinkwire->store, thinkwire->confirm);
     thinkwire->sink = sink_redis_new(thinkwire->store);
     return true;
 }

@@ -303,6 +303,7 @@ static void dismantle(struct thinkwire *thinkwire)
     }
     sink_free(thinkwire->sink);
     store_free(thinkwire->store);
+    confirm_free(thinkwire->confirm);
     link_free(thinkwire->link);
     http_client_free(thinkwire->http);
     timer_release(&thinkwire->deadline);

@@ -76,6 +76,7 @@ struct thinkwire {
     struct wake *wake;
     struct link *link; /* Redis */
     struct store *store;
+    struct confirm *confirm;
     struct emitter_sink *sink;
     char last_trouble[160]; /* HTTP: of the last request; Redis: of the last refusal */
     uint64_t refused_ms;    /* Redis: when that was */

@@ -8,6 +8,7 @@ int main(void)
     failures += test_link();
     failures += test_sentinel();
     failures += test_fitness();
+    failures += test_confirm();
     failures += test_subscribe();
     failures += test_publish();
     failures += test_runs();

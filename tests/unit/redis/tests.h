@@ -10,6 +10,7 @@ int test_url(void);
 int test_link(void);
 int test_sentinel(void);
 int test_fitness(void);
+int test_confirm(void);
 int test_subscribe(void);
 int test_publish(void);
 int test_runs(void);
