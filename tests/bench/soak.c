@@ -38,6 +38,8 @@
 #define STUCK_NS    UINT64_C(30000000000)
 /* Task numbers are those of marker.h; they are not used twice. */
 #define TASKS_MAX 65536u
+/* A server may close a connection after so many requests that another had better be used. */
+#define FEED_REQUESTS 1000u
 /* Begun per turn, so that the start is no storm (that has a row of its own). */
 #define OPEN_PER_TURN 8
 /* Of the tasks that have ended, the last are visited too: a broker keeps them for a while. */
@@ -86,6 +88,7 @@ struct soak {
     uint64_t answered;
     uint64_t refused;
     int feed_fd;
+    uint64_t feed_until; /* `published` at which another connection is used */
     struct text feed_out;
     struct text feed_in;
     uint64_t visits;
@@ -280,10 +283,25 @@ static void slot_publish(struct slot *slot)
     text_release(&body);
 }
 
+static void feed_open(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    soak.feed_fd = sock_connect_local(soak.port, 0);
+    soak.feed_until = soak.published + FEED_REQUESTS;
+    if (epoll_ctl(soak.epoll, EPOLL_CTL_ADD, soak.feed_fd, &event) != 0)
+        die("epoll_ctl: %s", strerror(errno));
+}
+
 static void soak_publish_due(void)
 {
     uint64_t due = (now_ns() - soak.start_ns) / soak.interval_ns;
-    while (soak.published < due && soak.published - soak.answered < 1000)
+    if (soak.published == soak.feed_until && soak.answered == soak.published) {
+        close(soak.feed_fd);
+        feed_open();
+    }
+    if (due > soak.feed_until)
+        due = soak.feed_until;
+    while (soak.published < due)
         slot_publish(&soak.slots[chance(&soak.seed) % soak.slot_count]);
     if (!sock_flush(soak.feed_fd, &soak.feed_out))
         die("the publishing connection is gone");
@@ -373,10 +391,7 @@ static void soak_setup(int argc, char **argv)
         slot_renew(&soak.slots[i]);
     soak_setup_readers();
     soak.epoll = epoll_create1(EPOLL_CLOEXEC);
-    soak.feed_fd = sock_connect_local(soak.port, 0);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (epoll_ctl(soak.epoll, EPOLL_CTL_ADD, soak.feed_fd, &event) != 0)
-        die("epoll_ctl: %s", strerror(errno));
+    feed_open();
     soak.start_ns = now_ns();
     soak.end_ns =
         soak.start_ns + arg_number(argc, argv, "--seconds", 600) * 1000000000u;

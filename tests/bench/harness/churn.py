@@ -165,10 +165,11 @@ def soak(tools, servers, sizes, say):
 
 
 def watch(subject, load, sizes):
-    """Samples memory once a second until the load has a result."""
+    """Samples memory once a second while both run."""
     samples, start = [], time.monotonic()
     while time.monotonic() - start < sizes.soak_seconds:
         time.sleep(1)
+        subject.process.must_run()
         load.must_run()
         samples.append((time.monotonic() - start, subject.process.rss_bytes(),
                         subject.process.pss_bytes(), subject.process.descriptors()))

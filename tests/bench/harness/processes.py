@@ -90,7 +90,8 @@ class Process:
 
     def must_run(self):
         if self.child.poll() is not None:
-            raise BenchError(f"{self.argv[0]} ended early" + self.log_tail())
+            raise BenchError(f"{self.argv[0]} ended early with status "
+                             f"{self.child.returncode}" + self.log_tail())
 
     def stop(self):
         """SIGTERM, and SIGKILL if that is not heard within five seconds."""
