@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "identity.h"
 
+#include "base/diag.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "http/client.h"
@@ -144,6 +145,9 @@ static void ask_frappe(struct identity_desk *desk, struct loop *loop,
         .secret_ctx = desk,
     };
 
+    if (settings->frappe_web_base[0] == '\0')
+        diag_say(DIAG_WARN, "no --frappe-web-base: the web server that a client's own "
+                            "Origin names is asked who it is");
     desk->client = http_client_new(loop, &client);
     desk->auth = auth_frappe_new(loop, desk->client, &options, counters);
 }
