@@ -154,9 +154,8 @@ export class House {
       await house.redis.start();
       all.push('--bus', house.redis.url);
     }
-    house.broker = new Broker(await freePort(), all);
+    await house.#startBroker(all);
     house.url = house.broker.url;
-    await house.broker.start();
     await house.broker.ready();
     return house;
   }
@@ -168,6 +167,15 @@ export class House {
     await broker.start();
     await broker.ready();
     return broker;
+  }
+
+  // A port that was free may have been taken since, by a client's end of another connection.
+  async #startBroker(args, attempts = 5) {
+    this.broker = new Broker(await freePort(), args);
+    await this.broker.start().catch((error) => {
+      if (attempts === 1 || !/Address already in use/.test(this.broker.child.output)) throw error;
+      return this.#startBroker(args, attempts - 1);
+    });
   }
 
   #toClose = [];

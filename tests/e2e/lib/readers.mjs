@@ -175,6 +175,10 @@ export class SseReader extends Reader {
         this.changed();
       });
       answer.on('error', () => {});
+      answer.on('close', () => {
+        this.isOver = true; // ended, or cut
+        this.changed();
+      });
     });
     this.request.on('error', (error) => {
       this.failure = error;
@@ -198,6 +202,7 @@ export class SseReader extends Reader {
     } else if (line === '' && Object.keys(this.#open).length) {
       const { event = 'message', data, id, retry } = this.#open;
       this.#open = {};
+      if (id !== undefined) this.lastId = id;
       if (retry !== undefined) this.retry = Number(retry);
       if (data !== undefined) this.take({ name: event, data: JSON.parse(data), id });
     } else if (line !== '') {
