@@ -23,7 +23,7 @@ struct sio_server {
     struct list graves;
     struct buf encoding; /* one outgoing packet */
     struct counter *refused_namespaces;
-    struct buf name;     /* the decoded name of the event at hand */
+    struct buf name; /* the decoded name of the event at hand */
 };
 
 struct sio_partial {

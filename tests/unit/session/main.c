@@ -14,6 +14,7 @@ int main(void)
     failures += test_resume();
     failures += test_runs();
     failures += test_history();
+    failures += test_history_gone();
     failures += test_slow();
     failures += test_ws();
     failures += test_sse();

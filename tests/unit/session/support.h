@@ -184,6 +184,7 @@ void for_all(void **state, void (*test)(struct bench *b, enum kind kind));
 int test_join(void);
 int test_resume(void);
 int test_history(void);
+int test_history_gone(void);
 int test_slow(void);
 int test_runs(void);
 int test_ws(void);
