@@ -1,7 +1,8 @@
 -- publish.lua - appends events to a run, once.
 -- SPDX-License-Identifier: MIT
 --
--- ARGV 9 producer (empty: joins or opens an unleased run)  10 its epoch
+-- ARGV 9 producer (empty: joins or opens an unleased run)  10 its epoch (0, with counter 1: it
+--      has no run yet)
 --      11 counter of the first event (from 1)  12 n  then n times: type, json, text
 --      json has no "id"; text is the decoded text of a delta of type text or reasoning
 -- Answer {status, first epoch, first seq, last epoch, last seq, expected counter,
@@ -45,6 +46,31 @@ local function mark()
     end
   end
   run.marks = table.concat(marks, ' ')
+end
+
+-- The first batch of a producer that knows of no run: has it come before, byte for byte?
+local function is_repeat()
+  local known = run and run.producer == producer and math.min(run.counter - 1, n) or 0
+  for i = 1, known do
+    local id = int(run.epoch) .. '-' .. int(seq_of(i))
+    local entry = redis.call('XRANGE', LOG, id, id)[1]
+    if not entry or entry[2][2] ~= ARGV[11 + i * 3] then
+      return false
+    end
+  end
+  return known > 0
+end
+
+if producer ~= '' and epoch == 0 and counter == 1 then
+  if not is_repeat() then
+    local err
+    run, err = open_run(run, {producer = producer, state = 'running', lease_ms = 0, request = ''})
+    if not run then
+      return redis.error_reply(err)
+    end
+    opened = run.epoch
+  end
+  epoch = run.epoch
 end
 
 local from = 1

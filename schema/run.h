@@ -52,8 +52,10 @@ static inline bool event_id_equal(struct event_id a, struct event_id b)
 /* ---- publishing, the same for every bus ---- */
 struct publish_request {
     struct task_key task;
-    struct slice producer;      /* empty: an unleased run is joined or opened */
-    uint64_t epoch;             /* with a producer: the run it opened */
+    struct slice producer; /* empty: an unleased run is joined or opened */
+    /* With a producer: the run it opened. 0, with counter 1: it has none yet, and gets one
+     * unless this very batch was its first before. */
+    uint64_t epoch;
     uint64_t counter;           /* with a producer: of the first event, counts from 1 */
     const struct event *events; /* checked; without "id" and with "task_id" */
     size_t count;

@@ -271,31 +271,6 @@ static void publish(struct batch *batch)
     bus->ops->publish(bus, &request, published, batch);
 }
 
-static void opened(void *ctx, enum publish_status status, uint64_t epoch)
-{
-    struct batch *batch = ctx;
-    struct publish_result refused = {.status = status};
-
-    batch->epoch = epoch;
-    if (status == PUBLISH_OK)
-        publish(batch);
-    else
-        published(batch, &refused);
-}
-
-/* A producer without an epoch has no run yet: it gets one, and is told its epoch. */
-static void open_then_publish(struct batch *batch)
-{
-    struct bus *bus = batch->pending->api->bus;
-    struct run_open_request request = {
-        .task = {buf_view(&batch->site), buf_view(&batch->task_id)},
-        .producer = buf_view(&batch->producer),
-        .state = RUN_RUNNING,
-    };
-
-    bus->ops->open(bus, &request, opened, batch);
-}
-
 /* ---- the headers ---- */
 
 static bool read_number(const struct http_request *request, const char *name,
@@ -350,8 +325,5 @@ void api_publish(struct api *api, struct http_exchange *x, const struct task_key
         return;
     }
     batch->pending = pending_new(api, x);
-    if (batch->producer.len > 0 && batch->epoch == 0)
-        open_then_publish(batch);
-    else
-        publish(batch);
+    publish(batch);
 }

@@ -4,7 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "bus/bus.h"
+#include "bus/memory_list.h"
 #include "codec/json.h"
 
 #include <stdlib.h>
@@ -244,6 +244,20 @@ static enum publish_status append(struct bus_memory *mem, struct topic *topic,
     return PUBLISH_OK;
 }
 
+/* A batch is taken in whole or not at all. */
+static bool has_room(struct topic *topic, const struct publish_request *request,
+                     struct publish_result *result)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < request->count; i++)
+        bytes += request->events[i].json.len;
+    if (topic_reserve(topic, request->count, bytes))
+        return true;
+    result->detail = "no memory for more events";
+    return false;
+}
+
 /* Who publishes without a producer joins an open unleased run, or opens one. */
 static enum publish_status publish_unowned(struct bus_memory *mem, struct topic *topic,
                                            const struct publish_request *request,
@@ -255,6 +269,8 @@ static enum publish_status publish_unowned(struct bus_memory *mem, struct topic 
 
     if (run_is_open(topic) && owned != NULL && owned->lease_ms > 0)
         return PUBLISH_FENCED;
+    if (!has_room(topic, request, result))
+        return PUBLISH_UNAVAILABLE;
     for (size_t i = 0; i < request->count && status == PUBLISH_OK; i++) {
         if (!run_is_open(topic))
             open_run(mem, topic, &open);
@@ -273,6 +289,8 @@ static enum publish_status append_owned(struct bus_memory *mem, struct topic *to
     struct owned_run *owned = owned_find(mem, topic);
     enum publish_status status = PUBLISH_OK;
 
+    if (!has_room(topic, request, result))
+        return PUBLISH_UNAVAILABLE;
     owned->touched_ms = loop_now_ms(mem->loop);
     owned_mark(owned, topic_run(topic)->last_seq + 1);
     for (size_t i = (size_t)(owned->counter - request->counter);
@@ -286,17 +304,47 @@ static enum publish_status append_owned(struct bus_memory *mem, struct topic *to
     return status;
 }
 
+/* The first batch of a producer that knows of no run: has it come before, byte for byte? */
+static bool is_repeat(const struct owned_run *owned, const struct topic *topic,
+                      const struct publish_request *request)
+{
+    uint64_t known = 0;
+
+    if (owned != NULL && owned->epoch == topic_run(topic)->epoch &&
+        slice_is(request->producer, owned->producer))
+        known = owned->counter - 1;
+    if (known > request->count)
+        known = request->count;
+    for (uint64_t i = 0; i < known; i++) {
+        uint64_t after = topic_after(topic, owned_id(owned, i + 1));
+        const struct entry *entry = after == 0 ? NULL : topic_entry(topic, after - 1);
+        if (entry == NULL || !slice_equal(entry->body, request->events[i].json))
+            return false;
+    }
+    return known > 0;
+}
+
 /* The rows of the table, from the top. */
 static enum publish_status publish_owned(struct bus_memory *mem, struct topic *topic,
                                          const struct publish_request *request,
                                          struct publish_result *result)
 {
+    struct run_open_request open = {
+        .task = request->task, .producer = request->producer, .state = RUN_RUNNING};
     const struct owned_run *owned = owned_find(mem, topic);
+    bool is_first = request->epoch == 0 && request->counter == 1;
     uint64_t end = request->counter + request->count;
+    uint64_t epoch = request->epoch;
 
-    if (owned == NULL || owned->epoch < request->epoch)
+    if (is_first && !is_repeat(owned, topic, request)) {
+        open_run(mem, topic, &open);
+        owned = owned_find(mem, topic);
+    }
+    if (is_first)
+        epoch = owned->epoch;
+    if (owned == NULL || owned->epoch < epoch)
         return PUBLISH_UNKNOWN_RUN;
-    if (owned->epoch > request->epoch || !slice_is(request->producer, owned->producer))
+    if (owned->epoch > epoch || !slice_is(request->producer, owned->producer))
         return PUBLISH_FENCED;
     if (request->counter < owned->counter) {
         uint64_t known = end < owned->counter ? end : owned->counter;
@@ -390,66 +438,16 @@ static void memory_erase(struct bus *bus, const struct task_key *task,
     done(ctx, true);
 }
 
-struct listing {
-    struct slice site;
-    const struct topic **topics;
-    size_t count;
-    size_t cap;
-};
-
-static bool collect(struct topic *topic, void *ctx)
-{
-    struct listing *listing = ctx;
-
-    if (topic_kind(topic) != TOPIC_TASK || topic_run(topic)->state == RUN_UNKNOWN ||
-        !slice_equal(topic_site(topic), listing->site))
-        return true;
-    if (listing->count == listing->cap) {
-        listing->cap = listing->cap == 0 ? 64 : listing->cap * 2;
-        listing->topics =
-            realloc(listing->topics, listing->cap * sizeof(const struct topic *));
-        if (listing->topics == NULL)
-            abort();
-    }
-    listing->topics[listing->count++] = topic;
-    return true;
-}
-
-static int newest_first(const void *a, const void *b)
-{
-    const struct run *left = topic_run(*(const struct topic *const *)a);
-    const struct run *right = topic_run(*(const struct topic *const *)b);
-
-    return (left->started_ms < right->started_ms) -
-           (left->started_ms > right->started_ms);
-}
-
-/* What a listing is and who hears of it are six things in every bus.
+/* The slot of struct bus_ops has six parameters.
  * NOLINTNEXTLINE(readability-function-size) */
 static void memory_list(struct bus *bus, struct slice site, size_t limit,
                         void (*each)(void *ctx, const struct bus_task *task),
                         void (*done)(void *ctx, bool ok), void *ctx)
 {
-    struct bus_memory *mem = of(bus);
-    struct listing listing = {.site = site};
+    struct memory_listing listing = {
+        .site = site, .limit = limit, .each = each, .ctx = ctx};
 
-    hub_each(mem->hub, collect, &listing);
-    if (listing.count > 1)
-        qsort(listing.topics, listing.count, sizeof(const struct topic *),
-              newest_first);
-    for (size_t i = 0; i < listing.count && i < limit; i++) {
-        const struct topic *topic = listing.topics[i];
-        const struct run *run = topic_run(topic);
-        struct bus_task task = {
-            .task = {topic_site(topic), topic_name(topic)},
-            .state = run->state,
-            .last = topic_last_id(topic),
-            .started_ms = run->started_ms,
-            .finished_ms = run->finished_ms,
-        };
-        each(ctx, &task);
-    }
-    free(listing.topics);
+    memory_list_tasks(of(bus)->hub, &listing);
     done(ctx, true);
 }
 

@@ -140,6 +140,17 @@ bool topic_append(struct topic *topic, const struct topic_event *given)
     return true;
 }
 
+/* What an event may cost: itself, its copy in the accumulated text, and that buffers double. */
+bool topic_reserve(struct topic *topic, size_t count, size_t bytes)
+{
+    const struct run *run = &topic->run;
+    size_t each = sizeof(struct entry) + 2 * sizeof(struct entry *) + 64;
+    size_t doubled = run->text.utf8.cap + run->reasoning.utf8.cap +
+                     topic->cap * sizeof(struct entry *);
+
+    return hub_make_room(topic->hub, topic, count * each + bytes * 3 + doubled);
+}
+
 void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
                     uint64_t started_ms, bool keeps_text)
 {

@@ -105,6 +105,9 @@ struct topic_event {
  * False when the id is not the next one of the run (a repeat, or a gap: the bus heals and
  * appends again) or when memory bounds refuse it. */
 bool topic_append(struct topic *topic, const struct topic_event *event);
+/* True: so many events, with bodies of so many bytes in all, will not be refused for want of
+ * memory in this turn. */
+bool topic_reserve(struct topic *topic, size_t count, size_t bytes);
 /* A run was opened before its first event: state queued or running. `keeps_text` keeps the
  * accumulated text (a continue). */
 void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,

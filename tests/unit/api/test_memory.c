@@ -424,6 +424,24 @@ static void what_does_not_fit_the_memory_is_unavailable(void **state)
     bench_free(b);
 }
 
+/* Who repeats a batch that was refused must not find half of it there. */
+static void a_batch_is_taken_in_whole_or_not_at_all(void **state)
+{
+    struct hub_limits limits = roomy();
+    struct bus_limits bus_limits = bus_roomy();
+    struct bench *b;
+
+    (void)state;
+    limits.retain_total_bytes = 4000;
+    b = bench_new(&limits, &bus_limits, false);
+    answers(publish(b, "", 0, 0, "a b c d e f g h i j k l m n o p q r s t u v w x y z"),
+            PUBLISH_UNAVAILABLE);
+    assert_int_equal(topic_run(task(b, "t"))->state, RUN_UNKNOWN);
+    answers(publish(b, "", 0, 0, "a b"), PUBLISH_OK);
+    has_text(b, "ab");
+    bench_free(b);
+}
+
 #define MEMORY_TEST(name) cmocka_unit_test_setup_teardown(name, with_memory, without)
 
 int test_memory(void)
@@ -436,6 +454,7 @@ int test_memory(void)
         MEMORY_TEST(after_the_end_only_repeats_are_welcome),
         MEMORY_TEST(what_came_too_late_for_a_stop_is_not_taken_for_a_repeat),
         cmocka_unit_test(a_run_past_its_text_bound_ends),
+        cmocka_unit_test(a_batch_is_taken_in_whole_or_not_at_all),
         MEMORY_TEST(others_may_join_an_unleased_run),
         MEMORY_TEST(a_leased_run_is_nobody_elses),
         MEMORY_TEST(without_a_producer_an_end_begins_a_new_run),

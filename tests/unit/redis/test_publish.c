@@ -49,6 +49,35 @@ a_repeated_batch_is_answered_with_the_first_ids_and_appends_nothing(void **state
     shop_close(&shop);
 }
 
+/* It got no answer, so it knows of no epoch: the same bytes are a repeat, others a new run. */
+static void
+a_first_batch_without_an_epoch_that_is_repeated_is_the_same_run(void **state)
+{
+    struct shop shop;
+
+    shop_open(&shop, state);
+    shop_publish(&shop, "p", 0, 1, "t:a t:b");
+    shop_expect(&shop, PUBLISH_OK, 1, 2);
+    uint64_t epoch = shop.result.first.epoch;
+    shop_publish(&shop, "p", 0, 1, "t:a t:b");
+    shop_expect(&shop, PUBLISH_OK, 1, 2);
+    assert_int_equal(shop.result.first.epoch, epoch);
+    shop_publish(&shop, "p", epoch, 3, "t:c x");
+    shop_expect(&shop, PUBLISH_OK, 3, 4);
+    shop_publish(&shop, "p", 0, 1, "t:a t:b");
+    shop_expect(&shop, PUBLISH_OK, 1, 2);
+    assert_int_equal(shop.result.first.epoch, epoch);
+    assert_string_equal(scene_ask(shop.scene, "XLEN tw:{s/t1}:log"), "4");
+    shop_publish(&shop, "p", 0, 1, "t:a t:other");
+    shop_expect(&shop, PUBLISH_OK, 1, 2);
+    assert_true(shop.result.first.epoch > epoch);
+    epoch = shop.result.first.epoch;
+    shop_publish(&shop, "q", 0, 1, "t:a t:other");
+    assert_true(shop.result.first.epoch > epoch);
+    assert_string_equal(scene_ask(shop.scene, "GET tw:{s/t1}:text"), "aother");
+    shop_close(&shop);
+}
+
 static void of_an_overlapping_batch_only_what_is_new_is_appended(void **state)
 {
     struct shop shop;
@@ -523,6 +552,8 @@ int test_publish(void)
         cmocka_unit_test(events_get_gap_free_ids_of_the_run),
         cmocka_unit_test(
             a_repeated_batch_is_answered_with_the_first_ids_and_appends_nothing),
+        cmocka_unit_test(
+            a_first_batch_without_an_epoch_that_is_repeated_is_the_same_run),
         cmocka_unit_test(of_an_overlapping_batch_only_what_is_new_is_appended),
         cmocka_unit_test(repeats_that_race_are_appended_once),
         cmocka_unit_test(a_gap_is_refused_with_the_expected_counter),
