@@ -135,6 +135,14 @@ static void open_in_editor(void *ctx, struct slice json)
     identity_desk_open_in_editor(broker->desk, json);
 }
 
+static bool was_quiet(void *ctx, struct slice site, struct slice room, uint64_t for_ms)
+{
+    const struct broker *broker = ctx;
+
+    return broker->frappe == NULL ||
+           bus_frappe_was_quiet(broker->frappe, site, room, for_ms);
+}
+
 static bool make_keeper(struct broker *broker, struct buf *error)
 {
     bool is_ok;
@@ -146,7 +154,7 @@ static bool make_keeper(struct broker *broker, struct buf *error)
 static void make_sessions(struct broker *broker)
 {
     const struct settings *set = broker->settings;
-    struct session_services services = {stop_task, open_in_editor, broker};
+    struct session_services services = {stop_task, open_in_editor, was_quiet, broker};
     struct session_options options = {
         .heartbeat_ms = set->heartbeat_ms,
         .wait_unknown_ms = set->wait_unknown_ms,
@@ -171,6 +179,7 @@ static void make_sessions(struct broker *broker)
         .recovery = (enum recovery)set->recovery,
         .recovery_ms = set->recovery_ms,
         .max_saved_sessions = set->max_saved_sessions,
+        .doubt_ms = set->recovery_ms + set->ping_interval_ms + 2 * set->ping_timeout_ms,
         .keeper = keeper_slots(broker->keeper),
     };
 

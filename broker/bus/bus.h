@@ -91,6 +91,9 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
                                   const struct frappe_channel *channel,
                                   struct counters *counters, struct buf *error);
 void bus_frappe_free(struct bus_frappe *frappe);
+/* This broker has heard all of the channel for so long, and nothing in the room. */
+bool bus_frappe_was_quiet(const struct bus_frappe *frappe, struct slice site,
+                          struct slice room, uint64_t for_ms);
 const char *bus_frappe_trouble(const struct bus_frappe *frappe);
 
 #endif

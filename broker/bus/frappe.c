@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
 #include "base/utf8.h"
+#include "bus/heard.h"
 #include "bus/lift.h"
 #include "codec/json.h"
 #include "codec/sio.h"
@@ -52,6 +53,7 @@ struct bus_frappe {
     struct hub *hub;
     struct link *link;
     struct bus_lift *lift; /* NULL = what is published stays this broker's */
+    struct heard *heard;
     struct diag_gate gate;
     struct counter *received;
     struct counter *repaired;
@@ -122,6 +124,7 @@ static void deliver_to_room(struct publication *pub, struct slice site,
 {
     struct topic *topic = hub_find(pub->frappe->hub, TOPIC_ROOM, site, room);
 
+    heard_in_room(pub->frappe->heard, site, room, loop_now_ms(pub->frappe->loop));
     if (topic == NULL)
         counter_add(pub->frappe->unheard, 1);
     else
@@ -257,6 +260,7 @@ static bool broadcast_to(struct topic *topic, void *ctx)
  * rare (a build, say), so looking through all topics is cheap enough. */
 static void broadcast(struct publication *pub)
 {
+    heard_everywhere(pub->frappe->heard, loop_now_ms(pub->frappe->loop));
     hub_each(pub->frappe->hub, broadcast_to, pub);
     if (!pub->is_heard)
         counter_add(pub->frappe->unheard, 1);
@@ -373,6 +377,7 @@ static void on_subscribed(void *ctx, struct slice channel)
     struct bus_frappe *frappe = ctx;
 
     (void)channel;
+    heard_begins(frappe->heard, loop_now_ms(frappe->loop));
     if (frappe->lift != NULL)
         bus_lift_hears(frappe->lift, true);
 }
@@ -382,6 +387,7 @@ static void on_down(void *ctx, const char *reason)
     struct bus_frappe *frappe = ctx;
 
     (void)reason;
+    heard_stops(frappe->heard);
     if (frappe->lift != NULL)
         bus_lift_hears(frappe->lift, false);
 }
@@ -407,6 +413,7 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
     frappe->loop = loop;
     frappe->hub = hub;
     frappe->lift = channel->lift;
+    frappe->heard = heard_new();
     frappe->received = counters_add(counters, COUNTER_TOTAL, "frappe_messages_total",
                                     NULL, "Messages on Frappe's channel");
     frappe->repaired = counters_add(counters, COUNTER_TOTAL, "frappe_repaired_total",
@@ -421,6 +428,7 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
     options.takes_replicas = true;
     frappe->link = link_new(loop, channel->url, &options, error);
     if (frappe->link == NULL) {
+        heard_free(frappe->heard);
         free(frappe);
         return NULL;
     }
@@ -431,7 +439,16 @@ struct bus_frappe *bus_frappe_new(struct loop *loop, struct hub *hub,
 void bus_frappe_free(struct bus_frappe *frappe)
 {
     link_free(frappe->link);
+    heard_free(frappe->heard);
     free(frappe);
+}
+
+bool bus_frappe_was_quiet(const struct bus_frappe *frappe, struct slice site,
+                          struct slice room, uint64_t for_ms)
+{
+    uint64_t now = loop_now_ms(frappe->loop);
+
+    return for_ms < now && heard_nothing(frappe->heard, site, room, now - for_ms);
 }
 
 const char *bus_frappe_trouble(const struct bus_frappe *frappe)

@@ -79,6 +79,7 @@ struct session_options {
     enum recovery recovery;    /* connection state recovery of Socket.IO clients */
     uint64_t recovery_ms;      /* how long a cut session is kept */
     size_t max_saved_sessions; /* of them at once; the oldest goes */
+    uint64_t doubt_ms; /* a client that vanished was well at most so long before */
     const struct session_keeper
         *keeper; /* borrowed; NULL: sessions are kept here only */
 };
@@ -89,6 +90,9 @@ struct session_services {
                  void (*done)(void *done_ctx, enum stop_status status), void *done_ctx);
     /* Developer mode: a raw JSON object for the developer's editor. May be NULL. */
     void (*open_in_editor)(void *ctx, struct slice json);
+    /* Everything that was said in the room for so long would have been heard, and nothing
+     * was. May be NULL: never. */
+    bool (*was_quiet)(void *ctx, struct slice site, struct slice room, uint64_t for_ms);
     void *ctx;
 };
 

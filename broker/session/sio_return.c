@@ -1,5 +1,6 @@
 /* sio_return.c - a client comes here whose session another broker has kept. */
 /* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "session/sio_inside.h"
 
@@ -18,6 +19,8 @@
  * only known where it was.
  */
 #define RETURN_MS 2000
+/* Clocks of two brokers differ by less. */
+#define SKEW_MS 1000
 
 struct sio_return {
     struct errand errand;
@@ -162,14 +165,55 @@ static bool add_tasks(struct sio_session *reader, const struct sio_return *back,
     return true;
 }
 
-/* What a room was told while the client was away is known to nobody here. */
-static bool has_rooms(struct slice record)
+/* ---- rooms that are no tasks ---- */
+
+/* How long the client may have missed what was said: since its transport went, when it has
+ * all that it was told before; else since it was well for certain. */
+static uint64_t missing_ms(const struct session_set *set, const struct sio_return *back,
+                           struct slice record)
 {
+    uint64_t cut_ms = number_of(record, "cut");
+    uint64_t now_ms = clock_wall_ms();
+
+    if (cut_ms == 0 || number_of(record, "told") != back->offset.told.count)
+        return set->options.doubt_ms + SKEW_MS;
+    return (now_ms > cut_ms ? now_ms - cut_ms : 0) + SKEW_MS;
+}
+
+static bool follow_room(struct sio_session *reader, struct slice room, uint64_t for_ms)
+{
+    const struct session_set *set = reader->session.set;
+    const struct session_services *services = &set->services;
+    struct slice site = slice_of(reader->site);
+
+    return services->was_quiet != NULL &&
+           services->was_quiet(services->ctx, site, room, for_ms) &&
+           sio_follow(reader, hub_topic(set->hub, TOPIC_ROOM, site, room)) != NULL;
+}
+
+/* What a room was told while the client was away can be told by nobody; but it can be known
+ * that it was told nothing. */
+static bool add_rooms(struct sio_session *reader, const struct sio_return *back,
+                      struct slice record)
+{
+    uint64_t for_ms = missing_ms(reader->session.set, back, record);
+    bool is_ok = true;
     struct json_member list;
     struct json_member item;
+    struct buf room;
     size_t at = 0;
 
-    return !json_get(record, "rooms", &list) || json_next(list.value, &at, &item);
+    if (!json_get(record, "rooms", &list) || list.kind != JSON_ARRAY)
+        return false;
+    buf_init(&room, 2 * SIO_TEXT_LIMIT);
+    while (is_ok && json_next(list.value, &at, &item)) {
+        buf_reset(&room);
+        is_ok = item.kind == JSON_STRING &&
+                json_unescape(&room, json_string_raw(item.value)) &&
+                follow_room(reader, buf_view(&room), for_ms);
+    }
+    buf_release(&room);
+    return is_ok;
 }
 
 /* ---- is everything there? ---- */
@@ -183,12 +227,18 @@ static struct event_id wanted_after(const struct subscription *sub)
     return sub->since;
 }
 
+static bool is_string_task(const struct subscription *sub)
+{
+    return !sub->is_native && !sub->is_twin &&
+           topic_kind(sub->reader.topic) == TOPIC_TASK;
+}
+
 static bool is_loaded(const struct sio_session *reader)
 {
     LIST_FOR_EACH(node, next, &reader->session.subs)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
-        if (sub->is_native)
+        if (!is_string_task(sub))
             continue;
         if (topic_phase(sub->reader.topic) != TOPIC_READY ||
             topic_fetch_after(sub->reader.topic, wanted_after(sub)))
@@ -218,7 +268,7 @@ static bool place_strings(struct sio_session *reader)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         struct topic *topic = sub->reader.topic;
-        if (sub->is_native)
+        if (!is_string_task(sub))
             continue;
         if (topic_phase(topic) != TOPIC_READY || topic_run(topic)->is_local ||
             has_aside(reader, topic))
@@ -320,7 +370,7 @@ static bool can_begin(struct sio_session *reader, struct sio_return *back)
     id = text_of(record, "id");
     return id.len > 0 && id.len < sizeof(reader->id) &&
            is_same_person(reader, record) && read_offset(back, record) &&
-           !has_rooms(record) && add_tasks(reader, back, record);
+           add_rooms(reader, back, record) && add_tasks(reader, back, record);
 }
 
 /* Takes `back`. */

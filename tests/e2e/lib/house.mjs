@@ -116,7 +116,9 @@ class Broker {
     this.port = port;
     this.host = `127.0.0.1:${port}`;
     this.url = `http://${this.host}`;
-    this.args = ['--listen', this.host, ...args];
+    // What is still open when a test ends need not be let go gently.
+    const drain = args.includes('--drain-ms') ? [] : ['--drain-ms', '0'];
+    this.args = ['--listen', this.host, ...drain, ...args];
   }
 
   async start() {

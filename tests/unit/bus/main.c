@@ -10,5 +10,6 @@ int main(void)
     failures += test_history();
     failures += test_server();
     failures += test_frappe();
+    failures += test_heard();
     return failures;
 }

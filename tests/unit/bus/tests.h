@@ -14,6 +14,7 @@ int test_history(void);
 int test_endings(void);
 int test_server(void);
 int test_frappe(void);
+int test_heard(void);
 int test_lift(void);
 int test_races(void);
 int test_same(void);
