@@ -40,6 +40,8 @@
 #define TASKS_MAX 65536u
 /* A server may close a connection after so many requests that another had better be used. */
 #define FEED_REQUESTS 1000u
+/* Unanswered at most: what waits unread at the server stays below its bound for a head. */
+#define FEED_WINDOW 50u
 /* Begun per turn, so that the start is no storm (that has a row of its own). */
 #define OPEN_PER_TURN 8
 /* Of the tasks that have ended, the last are visited too: a broker keeps them for a while. */
@@ -301,10 +303,10 @@ static void soak_publish_due(void)
     }
     if (due > soak.feed_until)
         due = soak.feed_until;
-    while (soak.published < due)
+    while (soak.published < due && soak.published - soak.answered < FEED_WINDOW)
         slot_publish(&soak.slots[chance(&soak.seed) % soak.slot_count]);
     if (!sock_flush(soak.feed_fd, &soak.feed_out))
-        die("the publishing connection is gone");
+        die("publishing: %s", strerror(errno));
 }
 
 static void soak_take_answers(void)
@@ -316,7 +318,8 @@ static void soak_take_answers(void)
         feed = feed_named("http");
     ssize_t n = recv(soak.feed_fd, text_reserve(in, 65536), 65536, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        die("the publishing connection is gone");
+        die("the publishing connection is gone: %s",
+            n == 0 ? "closed" : strerror(errno));
     in->length += n > 0 ? (size_t)n : 0;
     while (used < in->length) {
         bool accepted = false;
