@@ -18,10 +18,14 @@ if FINAL[run.state] then
   return {'ENDED', run.epoch, run.seq}
 end
 
+-- A queued run that a worker has claimed is that worker's only while its lease lives: then
+-- nobody has to wait for it, and without the lease its job comes to another.
+local is_queued = run.state == 'queued'
+local has_lease = run.lease_ms > 0 and redis.call('EXISTS', LEASE) == 1
 local holds = {
   ['any'] = true,
-  ['lease-absent'] = run.lease_ms > 0 and redis.call('EXISTS', LEASE) == 0,
-  ['queued'] = run.state == 'queued' and NOW - run.started_at >= min_age,
+  ['lease-absent'] = run.lease_ms > 0 and not is_queued and not has_lease,
+  ['queued'] = is_queued and not has_lease and NOW - run.started_at >= min_age,
   ['stop-grace'] = run.stop_requested == run.epoch and NOW - run.stop_at >= min_age,
   ['idle'] = run.lease_ms == 0 and NOW - run.updated_at >= min_age
 }

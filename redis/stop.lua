@@ -16,7 +16,8 @@ if FINAL[run.state] then
   return {'already_finished', run.epoch, run.state}
 end
 
--- Nobody works on a queued run, and nobody is heard of without a lease: ended here and now.
+-- Nobody has said a word in a queued run, and nobody is heard of without a lease: ended here
+-- and now.
 local is_queued = run.state == 'queued'
 if is_queued or run.lease_ms == 0 or redis.call('EXISTS', LEASE) == 0 then
   local err = end_with_stop(run)
@@ -24,6 +25,9 @@ if is_queued or run.lease_ms == 0 or redis.call('EXISTS', LEASE) == 0 then
     return redis.error_reply(err)
   end
   settle(run)
+  if run.lease_ms > 0 then -- a worker may have claimed it and wait for its first word
+    redis.call('PUBLISH', CTL, string.format('{"type":"stop","epoch":%s}', int(run.epoch)))
+  end
   return {is_queued and 'accepted' or 'no_producer', run.epoch, run.state}
 end
 

@@ -62,6 +62,7 @@ void compose_completion(struct buf *out, const struct emitter *emitter, const ch
         buf_puts(out, ",\"run_text\":");
         json_quote(out, spoken_share(&emitter->text));
     }
+    buf_slice(out, buf_view(&emitter->end_members));
     buf_puts(out, ",\"partial\":false");
     put_names(out, emitter->options.task.task_id, at);
 }
@@ -77,11 +78,13 @@ void compose_error(struct buf *out, const char *code, struct slice message,
     put_names(out, task_id, at);
 }
 
-void compose_stopped(struct buf *out, size_t length, struct slice task_id,
+void compose_stopped(struct buf *out, const struct emitter *emitter, size_t length,
                      const char *at)
 {
-    buf_printf(out, "{\"type\":\"stopped\",\"length\":%zu,\"partial\":false", length);
-    put_names(out, task_id, at);
+    buf_printf(out, "{\"type\":\"stopped\",\"length\":%zu", length);
+    buf_slice(out, buf_view(&emitter->end_members));
+    buf_puts(out, ",\"partial\":false");
+    put_names(out, emitter->options.task.task_id, at);
 }
 
 bool is_plain_delta(const struct event *event)

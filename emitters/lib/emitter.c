@@ -69,6 +69,7 @@ struct emitter *emitter_new(struct loop *loop, struct emitter_sink *sink,
     name_producer(emitter, options->producer);
     copy_texts(emitter);
     buf_init(&emitter->scratch, 16U << 20);
+    buf_init(&emitter->end_members, 8192);
     size_t limit = emitter->options.max_text_bytes;
     spoken_init(&emitter->reasoning, limit, options->earlier_reasoning);
     spoken_init(&emitter->text, limit, options->earlier_text);
@@ -98,6 +99,7 @@ void emitter_free(struct emitter *emitter)
     spoken_release(&emitter->reasoning);
     spoken_release(&emitter->text);
     buf_release(&emitter->scratch);
+    buf_release(&emitter->end_members);
     buf_release(&emitter->texts);
     free(emitter);
 }
@@ -246,6 +248,15 @@ bool emitter_complete(struct emitter *emitter)
     return add_composed(emitter);
 }
 
+void emitter_end_with(struct emitter *emitter, struct slice members)
+{
+    buf_reset(&emitter->end_members);
+    if (members.len > 0) {
+        (void)buf_putc(&emitter->end_members, ',');
+        (void)buf_slice(&emitter->end_members, members);
+    }
+}
+
 bool emitter_fail(struct emitter *emitter, const char *code, struct slice message)
 {
     char at[CLOCK_ISO_SIZE];
@@ -271,8 +282,7 @@ bool emitter_stopped(struct emitter *emitter)
     struct slice all = spoken_all(&emitter->text);
     now_iso(at);
     buf_reset(&emitter->scratch);
-    compose_stopped(&emitter->scratch, utf8_length(all.ptr, all.len),
-                    emitter->options.task.task_id, at);
+    compose_stopped(&emitter->scratch, emitter, utf8_length(all.ptr, all.len), at);
     return add_composed(emitter);
 }
 

@@ -85,7 +85,7 @@ void compose_completion(struct buf *out, const struct emitter *emitter, const ch
                         bool without_share);
 void compose_error(struct buf *out, const char *code, struct slice message,
                    struct slice task_id, const char *at);
-void compose_stopped(struct buf *out, size_t length, struct slice task_id,
+void compose_stopped(struct buf *out, const struct emitter *emitter, size_t length,
                      const char *at);
 /* Nothing else than type, text, partial, task_id and timestamp: may be merged. */
 bool is_plain_delta(const struct event *event);
@@ -121,8 +121,9 @@ struct emitter {
     struct buf scratch;
     size_t
         allowance_bytes; /* republished text does not count against max_unsent_bytes */
-    bool is_finished;    /* a terminal event was emitted */
-    bool is_stalled;     /* a publish failed: all answers first, then all again */
+    struct buf end_members; /* what a completion or a stop carries besides */
+    bool is_finished;       /* a terminal event was emitted */
+    bool is_stalled;        /* a publish failed: all answers first, then all again */
     bool window_passed;
     bool was_settled; /* told */
     bool end_told;

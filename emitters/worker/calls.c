@@ -1,0 +1,281 @@
+/* calls.c - the calls of a generation: whom, with which body, and what the judge says. */
+/* SPDX-License-Identifier: MIT */
+#include "generation_inside.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define BODY_MAX_BYTES (32U << 20)
+#define HEADERS_MAX    4
+
+static const char plan_instruction[] =
+    "Before you answer, write a short plan of the steps you will take. Write only the plan.";
+static const char work_instruction[] =
+    "Now carry out this plan and give the whole final answer to the user's request.";
+
+static void follow(struct generation *g, const struct judge_step *step);
+
+/* ---- the body ---- */
+
+/* All that the model is told; false with words in `error`. */
+static bool write_prompt(struct generation *g, struct prompt *prompt, struct buf *error)
+{
+    size_t limit = (size_t)g->called->provider->context_chars;
+
+    if (g->settings->system_prompt != NULL && g->settings->system_prompt[0] != '\0')
+        prompt_add(prompt, "system", slice_of(g->settings->system_prompt));
+    if (!prompt_read(prompt, g->ask.messages, error))
+        return false;
+    if (g->stage == STAGE_PLAN) {
+        prompt_add(prompt, "system", slice_of(plan_instruction));
+    } else if (g->plan.len > 0) {
+        prompt_add(prompt, "assistant", buf_view(&g->plan));
+        prompt_add(prompt, "system", slice_of(work_instruction));
+    }
+    if (g->stage == STAGE_ANSWER && g->said.len > 0 &&
+        prompt_continue(prompt, buf_view(&g->said), limit))
+        g->was_shortened = true;
+    return true;
+}
+
+static bool write_body(struct generation *g, struct buf *body, struct buf *error)
+{
+    const struct provider *provider = g->called->provider;
+    struct prompt prompt = {0};
+    struct prompt_options options = {
+        .api = g->step.api,
+        .model = slice_of(g->asked),
+        .is_stream = !g->step.is_plain,
+        .wants_usage = provider->wants_usage && !g->step.without_options,
+        .max_tokens = g->ask.max_tokens,
+        .temperature = g->ask.temperature,
+        .extra = slice_of(provider->extra),
+        .client_extra = g->ask.options,
+    };
+    bool is_good = write_prompt(g, &prompt, error);
+
+    if (is_good && !prompt_body(body, &prompt, &options)) {
+        (void)buf_puts(error, "the request is too large");
+        is_good = false;
+    }
+    prompt_release(&prompt);
+    return is_good;
+}
+
+/* ---- trimming ---- */
+
+/* What was said so far, when this call goes on from it. */
+static void prepare_trim(struct generation *g)
+{
+    if (g->is_trimming) {
+        g->trimmed_bytes += g->trim.trimmed_bytes;
+        trim_release(&g->trim);
+        g->is_trimming = false;
+    }
+    buf_reset(&g->said);
+    if (g->stage == STAGE_PLAN || g->text.len == 0 ||
+        (!g->is_continue && !g->step.continues))
+        return;
+    (void)buf_slice(&g->said, buf_view(&g->text));
+    trim_init(&g->trim, buf_view(&g->said), g->step.continues);
+    g->is_trimming = true;
+}
+
+/* ---- one call ---- */
+
+static void on_done(void *ctx, const struct attempt_result *result)
+{
+    struct generation *g = ctx;
+    struct judge_step step;
+
+    g->attempt = NULL;
+    g->demo = NULL;
+    g->finish = result->finish;
+    if (result->failure == NULL) {
+        step = judge_done(&g->judge, result->has_answer, result->finish);
+    } else {
+        uint32_t jitter = random_below(UINT32_MAX);
+        g->failure = *result->failure;
+        step = judge_failed(&g->judge, result->failure, jitter);
+    }
+    follow(g, &step);
+}
+
+static void send_call(struct generation *g, struct slice body)
+{
+    const struct provider *provider = g->called->provider;
+    const char *headers[HEADERS_MAX] = {"Content-Type: application/json"};
+    size_t count = 1;
+    struct buf url;
+
+    if (g->called->authorization != NULL)
+        headers[count++] = g->called->authorization;
+    if (g->step.api == API_ANTHROPIC)
+        headers[count++] = "anthropic-version: 2023-06-01";
+    headers[count++] =
+        g->step.is_plain ? "Accept: application/json" : "Accept: text/event-stream";
+    buf_init(&url, SIZE_MAX);
+    (void)buf_printf(&url, "%s%s", provider->url, prompt_path(g->step.api));
+    struct attempt_request request = {
+        .api = g->step.api,
+        .is_plain = g->step.is_plain,
+        .url = buf_text(&url),
+        .headers = headers,
+        .header_count = count,
+        .body = body,
+        .times = {.connect = provider->connect_timeout_ms,
+                  .first_token = provider->first_token_timeout_ms,
+                  .idle = provider->idle_timeout_ms,
+                  .total = provider->total_timeout_ms,
+                  .plain = provider->plain_timeout_ms},
+        .limit_bytes = g->settings->answer_limit_bytes,
+        .on_value = generation_on_value,
+        .on_done = on_done,
+        .ctx = g,
+    };
+    if (provider->is_demo)
+        g->demo = demo_start(g->loop, &request);
+    else
+        g->attempt = attempt_start(g->loop, g->called->http, &request);
+    buf_release(&url);
+}
+
+static void refuse_by_breaker(struct generation *g)
+{
+    failure_set(&g->failure, FAILURE_BREAKER, "the circuit breaker is open");
+    struct judge_step step = judge_failed(&g->judge, &g->failure, 0);
+    follow(g, &step);
+}
+
+static void call(struct generation *g)
+{
+    struct buf body;
+    struct buf error;
+
+    g->called = g->chain[g->step.provider];
+    if (!breaker_admit(&g->called->breaker, &g->called->breaker_settings,
+                       loop_now_ms(g->loop), &g->ticket)) {
+        refuse_by_breaker(g);
+        return;
+    }
+    g->called->calls++;
+    prepare_trim(g);
+    buf_init(&body, BODY_MAX_BYTES);
+    buf_init(&error, 512);
+    if (write_body(g, &body, &error)) {
+        send_call(g, buf_view(&body));
+    } else {
+        breaker_report(&g->called->breaker, &g->called->breaker_settings,
+                       loop_now_ms(g->loop), &g->ticket, VERDICT_NEUTRAL);
+        generation_refuse(g, "BAD_REQUEST", buf_text(&error));
+    }
+    buf_release(&body);
+    buf_release(&error);
+}
+
+/* ---- what the judge says ---- */
+
+static void report(struct generation *g, const struct judge_step *step)
+{
+    if (step->verdict == VERDICT_NONE || g->called == NULL)
+        return;
+    if (step->verdict == VERDICT_FAILURE)
+        g->called->failures++;
+    breaker_report(&g->called->breaker, &g->called->breaker_settings,
+                   loop_now_ms(g->loop), &g->ticket, step->verdict);
+}
+
+static void begin_stage(struct generation *g, enum generation_stage stage)
+{
+    enum provider_api apis[CHAIN_MAX];
+
+    g->stage = stage;
+    for (size_t i = 0; i < g->chain_count; i++)
+        apis[i] = roster_api(g->roster, g->chain[i], g->asked);
+    struct judge_step step = judge_start(&g->judge, &g->settings->judge, apis,
+                                         (unsigned)g->chain_count, true);
+    follow(g, &step);
+}
+
+static void tell_stage(struct generation *g, unsigned number, const char *name)
+{
+    struct buf event;
+
+    buf_init(&event, 200);
+    (void)buf_printf(&event,
+                     "{\"type\":\"status\",\"step\":%u,\"steps\":2,\"name\":\"%s\"}",
+                     number, name);
+    (void)emitter_event(g->emitter, buf_view(&event));
+    buf_release(&event);
+}
+
+static void follow(struct generation *g, const struct judge_step *step)
+{
+    report(g, step);
+    if (step->remembers_chat && g->called != NULL)
+        roster_remember_chat(g->roster, g->called, g->asked);
+    if (step->act == JUDGE_CALL) {
+        g->step = *step;
+        if (step->wait_ms > 0)
+            timer_start(&g->pause, step->wait_ms, 0);
+        else
+            call(g);
+        return;
+    }
+    if (step->end == JUDGE_ANSWER && g->stage == STAGE_PLAN) {
+        tell_stage(g, 2, "answer");
+        begin_stage(g, STAGE_ANSWER);
+        return;
+    }
+    generation_finish(g, step);
+}
+
+void generation_on_pause(struct timer *timer)
+{
+    call(LIST_ENTRY(timer, struct generation, pause));
+}
+
+void generation_begin_calls(struct generation *g)
+{
+    const char *name =
+        g->ask.model[0] != '\0' ? g->ask.model : g->roster->providers->default_model;
+
+    if (strlen(name) >= sizeof(g->asked)) {
+        generation_refuse(g, "MODEL_NOT_FOUND", "The name of the model is too long.");
+        return;
+    }
+    memcpy(g->asked, name, strlen(name) + 1);
+    memcpy(g->model_name, name, strlen(name) + 1);
+    g->model = providers_model(g->roster->providers, slice_of(name));
+    g->chain_count = roster_route(g->roster, slice_of(name), g->chain);
+    if (g->chain_count == 0) {
+        generation_refuse(g, "MODEL_NOT_FOUND", "No provider has this model.");
+        return;
+    }
+    if (g->ask.mode != ASK_AUTONOMOUS || g->is_continue) {
+        begin_stage(g, STAGE_ANSWER);
+        return;
+    }
+    tell_stage(g, 1, "plan");
+    begin_stage(g, STAGE_PLAN);
+}
+
+void generation_cut(struct generation *g)
+{
+    struct attempt *attempt = g->attempt;
+    struct demo *demo = g->demo;
+
+    g->attempt = NULL;
+    g->demo = NULL;
+    timer_stop(&g->pause);
+    if (attempt == NULL && demo == NULL)
+        return;
+    if (attempt != NULL)
+        attempt_cancel(attempt);
+    else
+        demo_cancel(demo);
+    breaker_report(&g->called->breaker, &g->called->breaker_settings,
+                   loop_now_ms(g->loop), &g->ticket, VERDICT_NEUTRAL);
+}

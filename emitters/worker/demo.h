@@ -1,0 +1,14 @@
+/* demo.h - the provider that is built in: paced words, no network, clearly labelled. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_WORKER_DEMO_H
+#define THINKWIRE_WORKER_DEMO_H
+
+#include "attempt.h"
+
+/* Speaks like an attempt: on_value as time goes by, then on_done with a whole answer. */
+struct demo;
+struct demo *demo_start(struct loop *loop, const struct attempt_request *request);
+/* on_done is not called. */
+void demo_cancel(struct demo *demo);
+
+#endif

@@ -1,0 +1,187 @@
+/* main.c - argv, signals and exit codes of thinkwire-worker. */
+/* SPDX-License-Identifier: MIT */
+#include "base/diag.h"
+#include "base/mem.h"
+#include "settings.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ERROR_BYTES 4096
+
+struct program {
+    /* first, so that the rows of settings.c fit */
+    struct worker_settings worker;
+    char *bus;
+    char *redis_prefix;
+    unsigned log_level;
+    unsigned log_format;
+    struct loop *loop;
+    struct worker *running;
+    struct timer deadline;
+    bool is_ending;
+};
+
+static const struct config_row own_rows[] = {
+    {.name = "bus",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct program, bus),
+     .default_text = "redis://127.0.0.1:6379",
+     .help = "Redis that the brokers use: redis://[user:pass@]host:port[/db], "
+             "redis+sentinel://..., unix://...",
+     .group = "Bus"},
+    {.name = "redis-prefix",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct program, redis_prefix),
+     .default_text = "tw",
+     .help = "What keys begin with; the same as the brokers'.",
+     .group = "Bus"},
+    {.name = "log-level",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct program, log_level),
+     .default_text = "info",
+     .choices = "error|warn|info|debug",
+     .help = "What is written to stderr.",
+     .group = "Log"},
+    {.name = "log-format",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct program, log_format),
+     .default_text = "text",
+     .choices = "text|json",
+     .help = "Lines as text or as JSON objects.",
+     .group = "Log"},
+};
+#define OWN_ROWS (sizeof(own_rows) / sizeof(own_rows[0]))
+
+static const char intro[] =
+    "Takes generation requests from Redis, calls model providers and streams what they answer."
+    "\nStart as many as you need; they share the load."
+    "\n  thinkwire-worker --bus redis://127.0.0.1:6379 --providers providers.conf";
+
+/* ---- the end ---- */
+
+static void on_drained(void *ctx)
+{
+    struct program *program = ctx;
+
+    loop_stop(program->loop);
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct program *program = LIST_ENTRY(timer, struct program, deadline);
+
+    diag(DIAG_WARN, "ending with generations at work",
+         DIAG_N("generations", worker_active(program->running)));
+    loop_stop(program->loop);
+}
+
+/* The first signal lets finish what runs, the second does not. */
+static void on_signal(void *ctx, int signum)
+{
+    struct program *program = ctx;
+
+    if (program->is_ending) {
+        loop_stop(program->loop);
+        return;
+    }
+    program->is_ending = true;
+    diag(DIAG_INFO, "worker ends", DIAG_N("signal", signum),
+         DIAG_N("generations", worker_active(program->running)));
+    timer_start(&program->deadline, program->worker.drain_ms, 0);
+    worker_drain(program->running, on_drained, program);
+}
+
+/* ---- the beginning ---- */
+
+static void say_ready(const struct providers *providers, const char *bus)
+{
+    (void)bus; /* may hold a password */
+    for (size_t i = 0; i < providers->provider_count; i++) {
+        const struct provider *provider = &providers->providers[i];
+        diag(DIAG_INFO, "provider", DIAG_S("name", provider->name),
+             DIAG_S("api", provider->is_demo
+                               ? "demo"
+                               : provider_api_name((enum provider_api)provider->api)),
+             DIAG_S("url", provider->is_demo ? "" : provider->url));
+    }
+    diag(DIAG_INFO, "worker ready", DIAG_S("default_model", providers->default_model));
+}
+
+static int work(struct program *program, struct buf *error)
+{
+    struct providers providers = {0};
+    struct worker_options options = {
+        .bus_url = program->bus,
+        .prefix = program->redis_prefix,
+        .providers = &providers,
+    };
+    struct counters *counters = NULL;
+    int status = EXIT_FAILURE;
+
+    if (!worker_settings_providers(&program->worker, &providers, error))
+        return EXIT_FAILURE;
+    worker_settings_options(&program->worker, &options);
+    program->loop = loop_new();
+    counters = counters_new();
+    timer_init(&program->deadline, program->loop, on_deadline);
+    program->running = worker_new(program->loop, &options, counters, error);
+    if (program->running != NULL) {
+        say_ready(&providers, program->bus);
+        loop_on_signal(program->loop, SIGTERM, on_signal, program);
+        loop_on_signal(program->loop, SIGINT, on_signal, program);
+        loop_run(program->loop);
+        worker_free(program->running);
+        status = EXIT_SUCCESS;
+    }
+    timer_release(&program->deadline);
+    loop_free(program->loop);
+    counters_free(counters);
+    providers_release(&providers);
+    return status;
+}
+
+static struct config_row *all_rows(void)
+{
+    struct config_row *rows =
+        mem_array(OWN_ROWS + worker_row_count, sizeof(struct config_row));
+
+    memcpy(rows, own_rows, sizeof(own_rows));
+    memcpy(rows + OWN_ROWS, worker_rows, worker_row_count * sizeof(struct config_row));
+    return rows;
+}
+
+int main(int argc, char **argv)
+{
+    struct program program = {0};
+    struct config_row *rows = all_rows();
+    struct config_request request = {
+        .program = "thinkwire-worker",
+        .version = THINKWIRE_VERSION,
+        .intro = intro,
+        .rows = rows,
+        .row_count = OWN_ROWS + worker_row_count,
+        .argc = argc - 1,
+        .argv = argv + 1,
+    };
+    struct buf error;
+    int status = EXIT_SUCCESS;
+
+    signal(SIGPIPE, SIG_IGN);
+    buf_init(&error, ERROR_BYTES);
+    enum config_outcome outcome = config_load(&request, &program, &error);
+    if (outcome == CONFIG_RUN) {
+        diag_setup((enum diag_level)program.log_level,
+                   (enum diag_format)program.log_format);
+        status = work(&program, &error);
+    } else if (outcome == CONFIG_FAILED) {
+        status = EXIT_FAILURE;
+    }
+    if (status != EXIT_SUCCESS)
+        fprintf(stderr, "thinkwire-worker: %s\n", buf_text(&error));
+    config_release(rows, OWN_ROWS + worker_row_count, &program);
+    buf_release(&error);
+    free(rows);
+    return status;
+}

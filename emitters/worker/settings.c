@@ -1,0 +1,121 @@
+/* settings.c - every setting of the worker: rows that thinkwire-worker and thinkwired share. */
+/* SPDX-License-Identifier: MIT */
+#include "settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FILE_MAX_BYTES (1U << 20)
+#define HOUR_MS        UINT64_C(3600000)
+
+#define FIELD(name) offsetof(struct worker_settings, name)
+#define NUMBER(row, field, value, low, high, alias, text)                              \
+    {                                                                                  \
+        .name = (row), .type = CONFIG_U64, .offset = FIELD(field),                     \
+        .default_text = (value), .min = (low), .max = (high), .env_alias = (alias),    \
+        .help = (text), .group = "Generating"                                          \
+    }
+#define WORDS(row, field, text)                                                        \
+    {                                                                                  \
+        .name = (row), .type = CONFIG_TEXT, .offset = FIELD(field),                    \
+        .default_text = "", .help = (text), .group = "Generating"                      \
+    }
+#define FLAG(row, field, value, alias, text)                                           \
+    {                                                                                  \
+        .name = (row), .type = CONFIG_FLAG, .offset = FIELD(field),                    \
+        .default_text = (value), .env_alias = (alias), .help = (text),                 \
+        .group = "Generating"                                                          \
+    }
+
+const struct config_row worker_rows[] = {
+    WORDS("providers", providers,
+          "File of model providers (see emitters/worker/providers.conf); without it "
+          "OPENAI_API_KEY, LLM_MODEL and LLM_URL count, else a demo provider answers."),
+    FLAG(
+        "fallback", fallback, "on", "AGENT_FALLBACK_ENABLED",
+        "Whether a failed call may go to another provider or be asked without streaming."),
+    FLAG(
+        "route-around-open", route_around_open, "off", NULL,
+        "Whether requests go to the next provider while the first one's breaker is open."),
+    NUMBER("max-retries", max_retries, "2", 0, 20, NULL,
+           "Times the same call is repeated after a passing failure, before a token."),
+    NUMBER("retry-backoff-ms", retry_backoff_ms, "200", 1, 60000, NULL,
+           "Wait before the first retry; doubles with each."),
+    NUMBER("retry-total-ms", retry_total_ms, "900", 0, HOUR_MS, NULL,
+           "All waits between retries of one request together."),
+    NUMBER("answer-limit-bytes", answer_limit_bytes, "4m", 1024, 1U << 26, NULL,
+           "Largest event or document that is taken from a provider."),
+    WORDS("system-prompt", system_prompt,
+          "Told to the model before every conversation."),
+    NUMBER("max-generations", max_generations, "1000", 1, 100000, NULL,
+           "Runs that are generated at once."),
+    NUMBER("lease-ms", lease_ms, "10000", 500, HOUR_MS, NULL,
+           "How long a run outlives a worker that fell silent."),
+    NUMBER("drain-ms", drain_ms, "30000", 0, HOUR_MS, NULL,
+           "How long a worker that was told to end goes on with what runs."),
+};
+const size_t worker_row_count = sizeof(worker_rows) / sizeof(worker_rows[0]);
+
+/* The whole file; false with words in `error`. */
+static bool read_file(const char *path, struct buf *text, struct buf *error)
+{
+    FILE *file = fopen(path, "re");
+    char piece[4096];
+    size_t got = 0;
+
+    if (file == NULL) {
+        (void)buf_printf(error, "--providers %s: %s", path, strerror(errno));
+        return false;
+    }
+    while ((got = fread(piece, 1, sizeof(piece), file)) > 0)
+        (void)buf_append(text, piece, got);
+    bool is_good = ferror(file) == 0 && !text->failed;
+    (void)fclose(file);
+    if (!is_good)
+        (void)buf_printf(error, "--providers %s: %s", path,
+                         text->failed ? "longer than 1 MB" : "cannot be read");
+    return is_good;
+}
+
+bool worker_settings_providers(const struct worker_settings *settings,
+                               struct providers *providers, struct buf *error)
+{
+    struct providers_environment environment = {
+        .openai_api_key = getenv("OPENAI_API_KEY"),
+        .llm_model = getenv("LLM_MODEL"),
+        .llm_url = getenv("LLM_URL"),
+    };
+    struct buf text;
+    struct buf why;
+
+    if (settings->providers[0] == '\0')
+        return providers_from_environment(providers, &environment, error);
+    buf_init(&text, FILE_MAX_BYTES);
+    buf_init(&why, 1024);
+    bool is_good = read_file(settings->providers, &text, error);
+    if (is_good && !providers_parse(providers, buf_view(&text), &why)) {
+        (void)buf_printf(error, "--providers %s: %s", settings->providers,
+                         buf_text(&why));
+        is_good = false;
+    }
+    buf_release(&text);
+    buf_release(&why);
+    return is_good;
+}
+
+void worker_settings_options(const struct worker_settings *settings,
+                             struct worker_options *options)
+{
+    options->generation = (struct generation_settings){
+        .judge = {.has_fallback = settings->fallback,
+                  .routes_around_open = settings->route_around_open,
+                  .max_retries = (unsigned)settings->max_retries,
+                  .backoff_ms = settings->retry_backoff_ms,
+                  .retry_total_ms = settings->retry_total_ms},
+        .answer_limit_bytes = (size_t)settings->answer_limit_bytes,
+        .system_prompt = settings->system_prompt,
+    };
+    options->max_generations = (size_t)settings->max_generations;
+    options->lease_ms = settings->lease_ms;
+}

@@ -1,0 +1,34 @@
+/* settings.h - every setting of the worker: rows that thinkwire-worker and thinkwired share. */
+/* SPDX-License-Identifier: MIT */
+#ifndef THINKWIRE_WORKER_SETTINGS_H
+#define THINKWIRE_WORKER_SETTINGS_H
+
+#include "base/config.h"
+#include "worker.h"
+
+struct worker_settings {
+    char *providers;
+    bool fallback;
+    bool route_around_open;
+    uint64_t max_retries;
+    uint64_t retry_backoff_ms;
+    uint64_t retry_total_ms;
+    uint64_t answer_limit_bytes;
+    char *system_prompt;
+    uint64_t max_generations;
+    uint64_t lease_ms;
+    uint64_t drain_ms;
+};
+
+extern const struct config_row worker_rows[];
+extern const size_t worker_row_count;
+
+/* The provider file, or the environment (T7), or the demo provider. False with words that name
+ * file, line and remedy in `error`. */
+bool worker_settings_providers(const struct worker_settings *settings,
+                               struct providers *providers, struct buf *error);
+/* What stands in the settings; bus, prefix, providers and callbacks are the caller's. */
+void worker_settings_options(const struct worker_settings *settings,
+                             struct worker_options *options);
+
+#endif

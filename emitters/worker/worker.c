@@ -1,0 +1,396 @@
+/* worker.c - takes jobs from Redis and generates: many runs at once on one loop. */
+/* SPDX-License-Identifier: MIT */
+#include "worker.h"
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "emitters/lib/kept.h"
+#include "redis/jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONSUMER_RANDOM 8
+#define CONSUMER_SIZE   (sizeof("worker-") + 2 * (size_t)CONSUMER_RANDOM)
+
+struct worker_counters {
+    struct counter *active;
+    struct counter *taken;
+    struct counter *again;
+    struct counter *completed;
+    struct counter *failed;
+    struct counter *stopped;
+    struct counter *lost;
+    struct counter *retries;
+    struct counter *fallbacks;
+    struct counter *trimmed;
+    struct histogram *first_token;
+};
+
+struct worker {
+    struct loop *loop;
+    struct worker_options options;
+    struct roster roster;
+    struct link *commands;
+    struct link *messages;
+    struct store *store;
+    struct emitter_sink *sink;
+    struct jobs *jobs;
+    struct list tasks;
+    struct map *channels; /* name of a :ctl channel to struct task */
+    size_t active;
+    struct worker_counters count;
+    void (*drained)(void *ctx);
+    void *drained_ctx;
+    char consumer[CONSUMER_SIZE];
+};
+
+/* One job. */
+struct task {
+    struct list node;
+    struct worker *worker;
+    struct generation *generation; /* NULL while its run is looked at */
+    struct buf names;
+    size_t site_len;
+    char *job_id;
+    uint64_t epoch;
+    struct buf channel;
+    bool is_loading;
+    bool is_finished; /* the job was, not the run */
+    bool is_orphan;   /* the worker is gone; an answer is still to come */
+};
+
+static struct task_key key_of(const struct task *task)
+{
+    return (struct task_key){
+        .site = slice_make(task->names.data, task->site_len),
+        .task_id = slice_make(task->names.data + task->site_len,
+                              task->names.len - task->site_len),
+    };
+}
+
+/* ---- room ---- */
+
+static void look_for_more(struct worker *worker)
+{
+    if (worker->drained == NULL) {
+        jobs_want(worker->jobs, worker->options.max_generations - worker->active);
+        return;
+    }
+    if (worker->active > 0)
+        return;
+    void (*done)(void *ctx) = worker->drained;
+    worker->drained = NULL;
+    done(worker->drained_ctx);
+}
+
+static void finish_job(struct task *task)
+{
+    if (!task->is_finished)
+        jobs_finish(task->worker->jobs, slice_of(task->job_id));
+    task->is_finished = true;
+}
+
+static void free_task(struct task *task)
+{
+    buf_release(&task->names);
+    buf_release(&task->channel);
+    free(task->job_id);
+    free(task);
+}
+
+static void drop(struct task *task)
+{
+    struct worker *worker = task->worker;
+
+    if (map_remove(worker->channels, buf_view(&task->channel)) != NULL)
+        link_unsubscribe(worker->messages, buf_view(&task->channel));
+    list_remove(&task->node);
+    worker->active--;
+    worker->count.active->value--;
+    free_task(task);
+    look_for_more(worker);
+}
+
+/* ---- a run ---- */
+
+static void on_begun(void *ctx, struct generation *generation)
+{
+    (void)generation;
+    finish_job(ctx);
+}
+
+static void count_report(struct worker *worker, const struct generation_report *report)
+{
+    struct counter *outcome = report->outcome[0] == 'c'   ? worker->count.completed
+                              : report->outcome[0] == 'e' ? worker->count.failed
+                              : report->outcome[0] == 's' ? worker->count.stopped
+                                                          : worker->count.lost;
+
+    counter_add(outcome, 1);
+    counter_add(worker->count.retries, report->retries);
+    counter_add(worker->count.fallbacks, report->fallbacks);
+    if (report->trimmed_bytes > 0)
+        counter_add(worker->count.trimmed, 1);
+    if (report->first_token_ms > 0)
+        histogram_observe(worker->count.first_token, (double)report->first_token_ms);
+}
+
+static void log_report(const struct generation_report *report)
+{
+    bool is_bad = report->outcome[0] == 'e' || report->outcome[0] == 'l';
+
+    diag(is_bad ? DIAG_WARN : DIAG_INFO, "generation finished",
+         DIAG_SLICE("site", report->task.site),
+         DIAG_SLICE("task", report->task.task_id),
+         DIAG_S("request_id",
+                report->ask->request_id == NULL ? "" : report->ask->request_id),
+         DIAG_S("outcome", report->outcome), DIAG_S("code", report->code),
+         DIAG_S("provider", report->provider), DIAG_S("model", report->model),
+         DIAG_N("total_ms", report->elapsed_ms),
+         DIAG_N("ttft_ms", report->first_token_ms),
+         DIAG_N("memory_ms", report->memory_ms), DIAG_N("retries", report->retries),
+         DIAG_N("fallbacks", report->fallbacks));
+}
+
+static void on_over(void *ctx, struct generation *generation,
+                    const struct generation_report *report)
+{
+    struct task *task = ctx;
+    struct worker *worker = task->worker;
+    /* Another worker has the run: the job is its. */
+    bool is_taken = strcmp(report->code, publish_status_name(PUBLISH_FENCED)) == 0;
+
+    (void)generation;
+    task->generation = NULL;
+    if (is_taken && !task->is_finished) { /* we never had it */
+        drop(task);
+        return;
+    }
+    log_report(report);
+    count_report(worker, report);
+    if (worker->options.on_report != NULL)
+        worker->options.on_report(worker->options.ctx, report);
+    finish_job(task);
+    drop(task);
+}
+
+static void generate(struct task *task, const struct store_task *run)
+{
+    struct worker *worker = task->worker;
+    struct generation_job job = {
+        .task = key_of(task),
+        .request = run->request,
+        .keeps_text = run->keeps_text,
+        .claim_epoch = task->epoch,
+        .lease_ms = worker->options.lease_ms,
+    };
+    struct generation_owner owner = {
+        .on_begun = on_begun, .on_over = on_over, .ctx = task};
+
+    if (run->keeps_text) {
+        job.earlier_text = run->text.utf8;
+        job.earlier_reasoning = run->reasoning.utf8;
+    }
+    store_key(worker->store, &job.task, "ctl", &task->channel);
+    (void)map_set(worker->channels, buf_view(&task->channel), task);
+    link_subscribe(worker->messages, buf_view(&task->channel));
+    task->generation =
+        generation_start(worker->loop, &worker->roster, &worker->options.generation,
+                         worker->sink, &job, &owner);
+}
+
+static void on_loaded(void *ctx, const struct store_task *run)
+{
+    struct task *task = ctx;
+
+    task->is_loading = false;
+    if (task->is_orphan) {
+        free_task(task);
+        return;
+    }
+    if (run == NULL) { /* Redis is away: the job comes again, to whom it may */
+        drop(task);
+        return;
+    }
+    bool is_ours = run->epoch == task->epoch && !run_state_is_final(run->state);
+    if (is_ours && run->state == RUN_QUEUED) {
+        generate(task, run);
+        return;
+    }
+    /* Running: its worker has it, or its lease will end it; then the job comes once more. */
+    if (!is_ours)
+        finish_job(task);
+    drop(task);
+}
+
+static void on_job(void *ctx, const struct job *job)
+{
+    struct worker *worker = ctx;
+    struct task *task = mem_new(sizeof(*task));
+
+    task->worker = worker;
+    task->epoch = job->epoch;
+    task->job_id = mem_text(job->id);
+    buf_init(&task->names, 512);
+    buf_init(&task->channel, 1024);
+    (void)buf_slice(&task->names, job->task.site);
+    task->site_len = task->names.len;
+    (void)buf_slice(&task->names, job->task.task_id);
+    list_push_back(&worker->tasks, &task->node);
+    worker->active++;
+    worker->count.active->value++;
+    counter_add(worker->count.taken, 1);
+    if (job->is_again)
+        counter_add(worker->count.again, 1);
+    task->is_loading = true;
+    struct task_key key = key_of(task);
+    store_load(worker->store, &key, 0, on_loaded, task);
+}
+
+/* ---- stops ---- */
+
+static void on_message(void *ctx, struct slice channel, struct slice payload)
+{
+    struct worker *worker = ctx;
+    struct task *task = map_get(worker->channels, channel);
+    struct json_member member;
+    uint64_t epoch = 0;
+
+    if (task == NULL || task->generation == NULL || !json_check(payload) ||
+        !json_get(payload, "type", &member) || member.kind != JSON_STRING ||
+        !slice_is(json_string_raw(member.value), "stop"))
+        return;
+    if (json_get(payload, "epoch", &member) && json_u64(member.value, &epoch) &&
+        epoch == task->epoch)
+        generation_stop(task->generation);
+}
+
+/* ---- life ---- */
+
+static struct counter *total(struct counters *counters, const char *name,
+                             const char *label, const char *help)
+{
+    return counters_add(counters, COUNTER_TOTAL, name, label, help);
+}
+
+static void count_all(struct worker_counters *count, struct counters *counters)
+{
+    static const char runs[] = "Generations that ended, by how";
+
+    count->active = counters_add(counters, COUNTER_GAUGE, "worker_generations", NULL,
+                                 "Generations at work");
+    count->taken = total(counters, "worker_jobs_total", NULL, "Jobs taken");
+    count->again = total(counters, "worker_jobs_again_total", NULL,
+                         "Jobs taken over from a worker that fell silent");
+    count->completed =
+        total(counters, "worker_runs_total", "outcome=\"completed\"", runs);
+    count->failed = total(counters, "worker_runs_total", "outcome=\"error\"", runs);
+    count->stopped = total(counters, "worker_runs_total", "outcome=\"stopped\"", runs);
+    count->lost = total(counters, "worker_runs_total", "outcome=\"lost\"", runs);
+    count->retries =
+        total(counters, "worker_retries_total", NULL, "Calls to providers repeated");
+    count->fallbacks = total(counters, "worker_fallbacks_total", NULL,
+                             "Calls to another provider, or not streaming, instead");
+    count->trimmed = total(counters, "worker_trimmed_total", NULL,
+                           "Runs whose beginning repeated what was said");
+    count->first_token = counters_add_histogram(counters, "worker_first_token_ms",
+                                                "From taking a job to its first token");
+}
+
+static bool connect(struct worker *worker, struct buf *error)
+{
+    const struct worker_options *options = &worker->options;
+    struct link_options commands = {.name = "thinkwire-worker"};
+    struct link_options messages = {.name = "thinkwire-stops",
+                                    .is_subscriber = true,
+                                    .on_message = on_message,
+                                    .ctx = worker};
+    struct store_limits limits = KEPT_BY_DEFAULT;
+    struct jobs_options jobs = {
+        .url = options->bus_url,
+        .prefix = options->prefix,
+        .consumer = worker->consumer,
+        .silent_ms = options->job_silent_ms,
+        .on_job = on_job,
+        .ctx = worker,
+    };
+
+    worker->commands = link_new(worker->loop, options->bus_url, &commands, error);
+    if (worker->commands == NULL)
+        return false;
+    worker->messages = link_new(worker->loop, options->bus_url, &messages, error);
+    worker->store = store_new(worker->commands, options->prefix, &limits);
+    worker->sink = sink_redis_new(worker->store);
+    worker->jobs = jobs_new(worker->loop, worker->commands, &jobs, error);
+    return worker->messages != NULL && worker->jobs != NULL;
+}
+
+struct worker *worker_new(struct loop *loop, const struct worker_options *options,
+                          struct counters *counters, struct buf *error)
+{
+    struct worker *worker = mem_new(sizeof(*worker));
+    unsigned char random[CONSUMER_RANDOM];
+
+    worker->loop = loop;
+    worker->options = *options;
+    worker->channels = map_new();
+    list_init(&worker->tasks);
+    count_all(&worker->count, counters);
+    random_bytes(random, sizeof(random));
+    (void)snprintf(worker->consumer, CONSUMER_SIZE, "worker-");
+    for (size_t i = 0; i < sizeof(random); i++)
+        (void)snprintf(worker->consumer + 7 + 2 * i, 3, "%02x", random[i]);
+    if (!roster_open(&worker->roster, loop, options->providers, error) ||
+        !connect(worker, error)) {
+        worker_free(worker);
+        return NULL;
+    }
+    look_for_more(worker);
+    return worker;
+}
+
+void worker_drain(struct worker *worker, void (*done)(void *ctx), void *ctx)
+{
+    jobs_want(worker->jobs, 0);
+    worker->drained = done;
+    worker->drained_ctx = ctx;
+    look_for_more(worker);
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    LIST_FOR_EACH(it, next, &worker->tasks)
+    {
+        struct task *task = LIST_ENTRY(it, struct task, node);
+        list_remove(&task->node);
+        generation_free(task->generation);
+        task->is_orphan = true;
+        if (!task->is_loading)
+            free_task(task);
+    }
+    jobs_free(worker->jobs);
+    sink_free(worker->sink);
+    store_free(worker->store);
+    link_free(worker->messages);
+    link_free(worker->commands);
+    roster_close(&worker->roster);
+    map_free(worker->channels);
+    free(worker);
+}
+
+size_t worker_active(const struct worker *worker)
+{
+    return worker->active;
+}
+
+const char *worker_trouble(const struct worker *worker)
+{
+    if (!link_is_up(worker->commands))
+        return link_trouble(worker->commands);
+    return jobs_trouble(worker->jobs);
+}
