@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
 #include "base/mem.h"
-#include "settings.h"
+#include "worker_settings.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* settings.h - every setting of the worker: rows that thinkwire-worker and thinkwired share. */
+/* worker_settings.h - every setting of the worker: rows that thinkwire-worker and thinkwired share. */
 /* SPDX-License-Identifier: MIT */
-#ifndef THINKWIRE_WORKER_SETTINGS_H
-#define THINKWIRE_WORKER_SETTINGS_H
+#ifndef THINKWIRE_WORKER_WORKER_SETTINGS_H
+#define THINKWIRE_WORKER_WORKER_SETTINGS_H
 
 #include "base/config.h"
 #include "worker.h"

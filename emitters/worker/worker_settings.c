@@ -1,6 +1,6 @@
-/* settings.c - every setting of the worker: rows that thinkwire-worker and thinkwired share. */
+/* worker_settings.c - every setting of the worker: rows that thinkwire-worker and thinkwired share. */
 /* SPDX-License-Identifier: MIT */
-#include "settings.h"
+#include "worker_settings.h"
 
 #include <errno.h>
 #include <stdio.h>
