@@ -4,13 +4,21 @@
 
 #include "base/list.h"
 #include "emitters/torture/process.h"
+#include "emitters/torture/producer.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define PART_BYTES 65536
 #define HELD_BYTES ((size_t)16 << 20)
+
+static void note(const struct cable_pair *pair, const char *text)
+{
+    if (pair->cable->on_note != NULL && pair->task >= 0)
+        pair->cable->on_note(pair->cable->ctx, pair->task, text);
+}
 
 static void pair_close(struct cable_pair *pair)
 {
@@ -51,22 +59,42 @@ static bool give(struct watch *watch, struct buf *from)
     return true;
 }
 
+/* Keys of a task hold its name: "{/torture-3}". */
+static void learn_task(struct cable_pair *pair)
+{
+    static const char sign[] = "{/" TASK_NAME_BEGINS;
+    const char *at =
+        pair->task >= 0 || pair->to_far.len == 0
+            ? NULL
+            : memmem(pair->to_far.data, pair->to_far.len, sign, sizeof(sign) - 1);
+
+    if (at == NULL || at + sizeof(sign) >= pair->to_far.data + pair->to_far.len)
+        return;
+    pair->task = (int)strtoul(at + sizeof(sign) - 1, NULL, 10);
+    note(pair, "is connected");
+}
+
 static void pump(struct cable_pair *pair, bool near_readable, bool far_readable)
 {
     bool is_good = true;
 
     if (near_readable)
         is_good = take(&pair->near, &pair->to_far);
+    learn_task(pair);
     if (far_readable && is_good)
         is_good = take(&pair->far, &pair->to_near);
     if (pair->is_cut && pair->to_near.len > 0)
         is_good = false;
     /* What has been said goes through even when its speaker has just gone. */
-    if (!give(&pair->far, &pair->to_far) || !is_good ||
-        !give(&pair->near, &pair->to_near))
-        pair_close(pair);
-    else
+    if (give(&pair->far, &pair->to_far) && is_good &&
+        give(&pair->near, &pair->to_near)) {
         pair_want(pair);
+        return;
+    }
+    note(pair, pair->is_cut    ? "is cut off, an answer unread"
+               : near_readable ? "has closed its connection"
+                               : "has lost its connection");
+    pair_close(pair);
 }
 
 static void on_near(struct watch *watch, bool is_readable, bool is_writable)
@@ -92,6 +120,7 @@ static void begin(struct cable *cable, int near)
         if (far < 0)
             break;
         pair->is_cut = false;
+        pair->task = -1;
         buf_init(&pair->to_far, HELD_BYTES);
         buf_init(&pair->to_near, HELD_BYTES);
         watch_open(cable->set, &pair->near, near);
@@ -146,11 +175,11 @@ void cable_hold(struct cable *cable, bool is_held)
     watch_want(cable->set, &cable->listener, !is_held, false);
 }
 
-bool cable_cut(struct cable *cable, unsigned which)
+bool cable_cut(struct cable *cable, unsigned task)
 {
     for (unsigned i = 0; i < CABLE_PAIRS; i++) {
-        struct cable_pair *pair = &cable->pairs[(which + i) % CABLE_PAIRS];
-        if (pair->near.fd >= 0 && !pair->is_cut) {
+        struct cable_pair *pair = &cable->pairs[i];
+        if (pair->near.fd >= 0 && pair->task == (int)task && !pair->is_cut) {
             pair->is_cut = true;
             return true;
         }

@@ -21,21 +21,25 @@ struct cable_pair {
     struct buf to_far;
     struct buf to_near;
     bool is_cut; /* at the next answer */
+    int task;    /* whose it is, found in what it says; -1 = not known yet */
 };
 struct cable {
     struct watch listener;
     struct watch_set *set;
+    /* What became of a task's connection, for a history. */
+    void (*on_note)(void *ctx, int task, const char *text);
+    void *ctx;
     uint16_t port;     /* of ours */
     uint16_t far_port; /* of Redis */
     struct cable_pair pairs[CABLE_PAIRS];
 };
 
-/* False when no port could be had. `cable` stays where it is. */
+/* False when no port could be had. `cable` stays where it is; its on_note may be set. */
 bool cable_open(struct cable *cable, struct watch_set *set, uint16_t far_port);
 void cable_close(struct cable *cable);
 /* While it is held, who connects is neither refused nor served. */
 void cable_hold(struct cable *cable, bool is_held);
-/* Marks one of the connections, chosen by `which`; false when there is none. */
-bool cable_cut(struct cable *cable, unsigned which);
+/* At the next answer to the producer of that task; false when it has no connection. */
+bool cable_cut(struct cable *cable, unsigned task);
 
 #endif

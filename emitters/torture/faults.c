@@ -68,6 +68,8 @@ static void restart_broker(struct world *world, const struct remedy *remedy)
 
     if (world->brokers[broker].pid == 0) {
         broker_start(world, broker);
+    } else if (!world->is_terminated[broker]) {
+        return; /* it was started again meanwhile */
     } else if (remedy->length_ms > 15000) {
         report_violation(world, -1, "broker %u has not ended 15 s after SIGTERM",
                          broker);
@@ -174,7 +176,7 @@ static void overflow_broker(struct world *world, const struct fault *fault)
     struct buf answer;
     char *junk;
 
-    if (broker->pid == 0 ||
+    if (broker->pid == 0 || world->is_terminated[fault->target] ||
         !ASK_REDIS(world, "CONFIG", "SET", "client-output-buffer-limit",
                    "pubsub 1048576 0 0"))
         return;
@@ -238,7 +240,7 @@ static void hurt_broker(struct world *world, const struct fault *fault)
                            .target = fault->target,
                            .length_ms = fault->length_ms};
 
-    if (broker->pid == 0 || broker->is_paused)
+    if (broker->pid == 0 || broker->is_paused || world->is_terminated[fault->target])
         return;
     if (fault->kind == FAULT_BROKER_PAUSE) {
         process_signal(broker, SIGSTOP);
@@ -298,7 +300,8 @@ static bool hurt_producer(struct world *world, const struct fault *fault)
         pause_producer(world, run, fault);
     } else if (fault->kind == FAULT_RUN_STOP) {
         return stop_run(world, fault);
-    } else if (task_may_begin(task)) {
+    } else if (task_may_begin(task) && atomic_load(&run->journal->flushed) > 0) {
+        /* (Who opens last wins: the older one must have been opened.) */
         run->facts.was_superseded = true;
         task_begin_run(world, task);
     }

@@ -19,7 +19,7 @@
 
 void task_name(unsigned task, char name[TASK_NAME_SIZE])
 {
-    snprintf(name, TASK_NAME_SIZE, "torture-%u", task);
+    snprintf(name, TASK_NAME_SIZE, TASK_NAME_BEGINS "%u", task);
 }
 
 struct journal *journal_new(void)
@@ -52,7 +52,7 @@ static bool tell_one(const struct producer *producer, struct thinkwire_run *run,
     if (status != THINKWIRE_OK)
         return false;
     atomic_store(&producer->journal->accepted, k + 1);
-    if (k % FLUSH_EVERY == FLUSH_EVERY - 1 && thinkwire_flush(run, 200) == THINKWIRE_OK)
+    if (k % FLUSH_EVERY == 0 && thinkwire_flush(run, 200) == THINKWIRE_OK)
         atomic_store(&producer->journal->flushed, k + 1);
     if (k % STATUS_EVERY == STATUS_EVERY - 1)
         (void)thinkwire_event(run, "status", "{\"message\":\"going on\"}");

@@ -28,7 +28,8 @@ struct producer {
     unsigned lease_ms;
 };
 /* Task `n` is called so on the wire. */
-#define TASK_NAME_SIZE 32
+#define TASK_NAME_BEGINS "torture-"
+#define TASK_NAME_SIZE   32
 void task_name(unsigned task, char name[TASK_NAME_SIZE]);
 
 /* Forks. The child ends by itself when its run has. */

@@ -15,6 +15,8 @@
 #define PATIENCE_MS 16000
 #define CALM_MS     5000
 #define LOOK_MS     100
+/* A producer that is done so shortly after data was lost may have been told so before. */
+#define CLOSE_CALL_MS 300
 
 struct run *task_run(const struct task *task)
 {
@@ -97,6 +99,7 @@ void runs_lost_data(struct world *world)
             continue;
         is_done = run->producer.pid == 0 || atomic_load(&run->journal->is_done) != 0;
         run->facts.has_lost_data = true;
+        run->lost_ms = world->now_ms;
         if (is_done)
             run->is_excused = true;
     }
@@ -111,6 +114,9 @@ static void note_end(struct world *world, struct task *task, struct run *run)
     run->facts.accepted = atomic_load(&journal->accepted);
     run->facts.flushed = atomic_load(&journal->flushed);
     run->facts.has_ended = atomic_load(&journal->has_ended) != 0;
+    if (run->facts.has_lost_data && atomic_load(&journal->is_done) != 0 &&
+        atomic_load(&journal->done_ms) < run->lost_ms + CLOSE_CALL_MS)
+        run->is_excused = true;
     world->tally.reopened += atomic_load(&journal->reopened);
     report_note(world, (int)task->number,
                 "task %u: producer of run %u is gone, %u of %u deltas, %s%s",

@@ -26,6 +26,11 @@ static void on_note(void *ctx, const struct reader *reader, const char *text)
                 reader_kind_name(reader->kind), text);
 }
 
+static void on_cable_note(void *ctx, int task, const char *text)
+{
+    report_note(ctx, task, "task %d: its producer %s", task, text);
+}
+
 static const struct story *find_story(void *ctx, unsigned task, unsigned run)
 {
     const struct world *world = ctx;
@@ -74,6 +79,8 @@ static bool begin(struct world *world)
     if (!servers_start(world) ||
         !cable_open(&world->cable, &world->set, world->redis_port))
         return false;
+    world->cable.on_note = on_cable_note;
+    world->cable.ctx = world;
     for (unsigned i = 0; i < options->tasks; i++)
         world->tasks[i].runs = mem_array(4096, sizeof(struct run *));
     make_readers(world);

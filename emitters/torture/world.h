@@ -33,8 +33,8 @@ struct run {
     struct run_facts facts;
     struct journal *journal;
     struct process producer;
-    bool
-        is_excused; /* its data went after its end, or with it: nobody can tell it again */
+    uint64_t lost_ms; /* when Redis has lost its data last */
+    bool is_excused; /* data went after its end, or with it: nobody can tell it again */
 };
 
 /* RESTING --next_at_ms--> RUNNING --producer has ended--> SETTLING --all have it--> RESTING */
