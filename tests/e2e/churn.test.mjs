@@ -12,6 +12,8 @@ import { until } from './lib/wait.mjs';
 const WARM_UP = 200;
 const TIMES = 1000;
 const AT_ONCE = 40;
+const ROUNDS = 4;
+const LEAK = 512 * 1024;
 
 // Each comes, subscribes, hears something, and goes: in order, or by falling silent.
 const VISITS = {
@@ -75,6 +77,13 @@ async function settled(house) {
   }, 'all sessions to be gone', 20000 * PATIENCE);
 }
 
+async function growth(house, act) {
+  const before = privateBytes(house.broker.pid);
+  await visit(house, act, TIMES);
+  await settled(house);
+  return privateBytes(house.broker.pid) - before;
+}
+
 for (const [kind, act] of Object.entries(VISITS)) {
   test(`${TIMES} connects and disconnects leave nothing behind: ${kind}`, async (t) => {
     // A session nobody polls for is found by its ping timeout.
@@ -82,14 +91,17 @@ for (const [kind, act] of Object.entries(VISITS)) {
     await post(house, { task: 'churn' }, [{ type: 'text', text: 'hello', partial: true }]);
     await visit(house, act, WARM_UP);
     await settled(house);
-    const before = { memory: privateBytes(house.broker.pid), files: descriptors(house.broker.pid) };
-    await visit(house, act, TIMES);
-    await settled(house);
-    await until(() => descriptors(house.broker.pid) <= before.files,
-      () => `${before.files} descriptors, now ${descriptors(house.broker.pid)}`);
-    const grown = privateBytes(house.broker.pid) - before.memory;
-    t.diagnostic(`private memory changed by ${grown} bytes`);
+    const files = descriptors(house.broker.pid);
+    // A busy machine lets more of them overlap than the warm-up did, and the heap grows once
+    // for it. What leaks grows in every round.
+    const rounds = [];
+    do {
+      rounds.push(await growth(house, act));
+      await until(() => descriptors(house.broker.pid) <= files,
+        () => `${files} descriptors, now ${descriptors(house.broker.pid)}`);
+    } while (!IS_SANITIZED && rounds.at(-1) >= LEAK && rounds.length < ROUNDS);
+    t.diagnostic(`private memory changed by ${rounds.join(', ')} bytes`);
     // A sanitizer keeps freed memory on purpose; its own leak check speaks at the broker's end.
-    if (!IS_SANITIZED) assert.ok(grown < 512 * 1024, `memory grew by ${grown} bytes`);
+    if (!IS_SANITIZED) assert.ok(rounds.at(-1) < LEAK, `memory grew by ${rounds.join(', ')} bytes`);
   });
 }
