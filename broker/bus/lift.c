@@ -21,7 +21,7 @@ struct bus_lift {
     uint64_t term;     /* of the last election that was won */
     uint64_t until_ms; /* elected until then; 0 = not */
     uint64_t asked_ms; /* when the question on its way was asked */
-    bool is_asking;
+    unsigned asking;   /* questions on their way */
     bool is_heard;
     bool has_resigned;
     size_t in_flight;
@@ -60,7 +60,9 @@ static void on_elected(void *ctx, uint64_t term)
 {
     struct bus_lift *lift = ctx;
 
-    lift->is_asking = false;
+    /* An earlier answer is out of date: we have stepped back since. */
+    if (--lift->asking > 0)
+        return;
     if (term == 0 || lift->has_resigned || !lift->is_heard) {
         settle(lift, 0);
         return;
@@ -73,7 +75,7 @@ static void on_elected(void *ctx, uint64_t term)
 
 static void ask(struct bus_lift *lift, uint64_t lasts_ms)
 {
-    lift->is_asking = true;
+    lift->asking++;
     lift->asked_ms = loop_now_ms(lift->bus->loop);
     store_elect(lift->bus->store, slice_of(lift->who), lasts_ms, on_elected, lift);
 }
@@ -84,7 +86,7 @@ static void on_tick(struct timer *timer)
 
     if (!is_elected(lift))
         settle(lift, 0);
-    if (!lift->is_asking && lift->is_heard && !lift->has_resigned &&
+    if (lift->asking == 0 && lift->is_heard && !lift->has_resigned &&
         link_is_up(lift->bus->commands))
         ask(lift, LIFT_LASTS_MS);
 }
