@@ -203,8 +203,14 @@ end
 
 -- Begins a new run, after ending an open earlier one. Answers run, error.
 local function open_run(old, want)
-  -- A producer that got no answer opens again: its run without any event just goes.
-  local is_again = old and want.producer ~= '' and old.producer == want.producer and old.seq == 0
+  -- Asked first of all: once a script has written, Redis lets it write on past maxmemory.
+  local refused = redis.pcall('HSET', RUN, 'epoch', int(old and old.epoch or 0))
+  if type(refused) == 'table' and refused.err then
+    return nil, refused.err
+  end
+  -- A producer that got no answer opens again, or finds after a failover that Redis has lost
+  -- a part of its run: what is left of that just goes. Readers are told by the new epoch.
+  local is_again = old and want.producer ~= '' and old.producer == want.producer
   -- A lifted run that another lifter takes over just goes, too: none of its words are ours.
   is_again = is_again or old and want.opaque and old.opaque ~= ''
   if old and not FINAL[old.state] and not is_again then

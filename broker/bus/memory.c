@@ -173,11 +173,10 @@ static void open_run(struct bus_memory *mem, struct topic *topic,
 {
     const struct owned_run *old = owned_find(mem, topic);
     uint64_t now = clock_wall_ms();
-    /* A producer that got no answer opens again: its run without any event just goes. */
+    /* A producer that opens again: redis/README.md, open. */
     bool is_again = old != NULL && request->producer.len > 0 &&
                     slice_is(request->producer, old->producer) &&
-                    topic_run(topic)->epoch == old->epoch &&
-                    topic_run(topic)->last_seq == 0;
+                    topic_run(topic)->epoch == old->epoch;
 
     if (run_is_open(topic) && !is_again)
         append_terminal(topic, EVENT_ERROR, "SUPERSEDED", "a newer run was opened");

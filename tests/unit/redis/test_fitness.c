@@ -206,6 +206,13 @@ static void what_a_full_redis_refused_is_repeated_when_it_has_room(void **state)
     assert_int_equal(refusals.last, STORE_REFUSED_FULL);
     assert_string_equal(shop_field(&shop, "seq"), "1");
     assert_string_equal(shop_field(&shop, "counter"), "2");
+    /* Nor is anything opened. */
+    shop_open_run(&shop,
+                  &(struct run_open_request){.task = task_of("s", "t2"),
+                                             .producer = slice_of("q"),
+                                             .state = RUN_RUNNING},
+                  0);
+    assert_int_equal(shop.status, PUBLISH_UNAVAILABLE);
     /* Readers read on. */
     shop_load(&shop, 10);
     assert_true(shop.is_loaded);

@@ -72,6 +72,23 @@ static void epochs_only_grow(void **state)
     shop_close(&shop);
 }
 
+static void who_opens_its_own_run_again_does_not_end_it(void **state)
+{
+    struct shop shop;
+
+    shop_open(&shop, state);
+    uint64_t first = shop_run(&shop, "p", 10000);
+    shop_publish(&shop, "p", first, 1, "t:old");
+    uint64_t second = shop_run(&shop, "p", 10000);
+    assert_true(second > first);
+    assert_null(strstr(last_entry(&shop), "SUPERSEDED"));
+    assert_string_equal(scene_ask(shop.scene, "XLEN tw:{s/t1}:log"), "1");
+    assert_string_equal(scene_ask(shop.scene, "EXISTS tw:{s/t1}:text"), "0");
+    shop_publish(&shop, "p", second, 1, "t:all c");
+    shop_expect(&shop, PUBLISH_OK, 1, 2);
+    shop_close(&shop);
+}
+
 static void an_open_run_is_ended_once_when_a_newer_one_is_opened(void **state)
 {
     struct shop shop;
@@ -453,6 +470,7 @@ int test_runs(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_records_the_run_and_its_lease),
         cmocka_unit_test(epochs_only_grow),
+        cmocka_unit_test(who_opens_its_own_run_again_does_not_end_it),
         cmocka_unit_test(an_open_run_is_ended_once_when_a_newer_one_is_opened),
         cmocka_unit_test(
             a_producer_that_opens_again_for_want_of_an_answer_leaves_no_error),
