@@ -87,9 +87,10 @@ static size_t tell_all(struct list *tickets, enum confirm_outcome outcome)
 {
     size_t count = 0;
 
-    while (!list_is_empty(tickets)) {
-        struct ticket *ticket = LIST_ENTRY(tickets->next, struct ticket, node);
-        list_remove(&ticket->node);
+    LIST_FOR_EACH(node, next, tickets)
+    {
+        struct ticket *ticket = LIST_ENTRY(node, struct ticket, node);
+        list_remove(node);
         ticket->done(ticket->ctx, outcome);
         free(ticket);
         count++;

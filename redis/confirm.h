@@ -44,7 +44,7 @@ struct confirm_options {
 /* `writer` is borrowed; `url`, that of the writer, and the prefix are copied. */
 struct confirm *confirm_new(struct loop *loop, struct link *writer, const char *url,
                             const struct confirm_options *options);
-/* Who waits is told CONFIRM_LOST. NULL is allowed. After the store, before the writer's
+/* Who waits is told CONFIRM_LOST (and must not ask again). NULL is allowed. After the store, before the writer's
  * link; allowed inside a callback of it. */
 void confirm_free(struct confirm *confirm);
 
