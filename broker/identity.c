@@ -14,7 +14,7 @@
 #define BACKEND_CONNECTIONS 16
 
 /* Questions for the secret that wait for Redis; past it the oldest goes without. */
-#define SECRETS_WAITING 1000
+#define SECRETS_WAITING 10000
 /* As everything of a bench: a second after Redis is back at the latest. */
 #define BACKOFF_MAX_MS 1000
 

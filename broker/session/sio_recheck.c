@@ -15,25 +15,30 @@ struct recheck {
     char bytes[];
 };
 
-/* False: it reads this by being who it is, or by knowing a task's id. */
-static bool question_of(const struct sio_session *reader, const struct recheck *recheck,
-                        struct auth_question *question)
+/* The task that the guard decides about; empty when this is none. */
+static struct slice guarded_task(const struct sio_session *reader,
+                                 const struct recheck *recheck)
 {
-    /* With `own` it is who it was, so what was its own still is. */
-    bool asks_backend = reader->session.set->options.frappe.guard == TASK_GUARD_BACKEND;
     size_t prefix = strlen(TASK_ROOM);
     struct slice name = recheck->name;
 
-    *question = (struct auth_question){.name = name};
-    if (recheck->kind == TOPIC_USER_TASK)
-        return false;
+    if (reader->session.set->options.frappe.guard == TASK_GUARD_OFF ||
+        recheck->kind == TOPIC_USER_TASK)
+        return (struct slice){0};
     if (recheck->kind == TOPIC_TASK)
-        return asks_backend;
-    if (name.len > prefix && memcmp(name.ptr, TASK_ROOM, prefix) == 0) {
-        question->name = slice_make(name.ptr + prefix, name.len - prefix);
-        return asks_backend;
-    }
-    return sio_room_question(name, question);
+        return name;
+    if (name.len > prefix && memcmp(name.ptr, TASK_ROOM, prefix) == 0)
+        return slice_make(name.ptr + prefix, name.len - prefix);
+    return (struct slice){0};
+}
+
+/* False: it reads this by being who it is, or by knowing a task's id. */
+static bool is_asked(const struct sio_session *reader, const struct recheck *recheck)
+{
+    struct auth_question question;
+
+    return guarded_task(reader, recheck).len > 0 ||
+           (recheck->kind == TOPIC_ROOM && sio_room_question(recheck->name, &question));
 }
 
 static struct subscription *find(const struct sio_session *reader,
@@ -81,11 +86,24 @@ static struct recheck *recheck_new(const struct topic *topic)
     return recheck;
 }
 
+static void ask(struct sio_session *reader, struct recheck *recheck)
+{
+    struct session_set *set = reader->session.set;
+    struct guard_asker asker = {slice_of(reader->who->user), sio_credentials(reader)};
+    struct task_key task = {slice_of(reader->site), guarded_task(reader, recheck)};
+    struct auth_question question;
+
+    if (task.task_id.len > 0) {
+        guard_ask(set, &asker, &task, answered, recheck);
+        return;
+    }
+    (void)sio_room_question(recheck->name, &question);
+    auth_permit(set->options.auth, &asker.credentials, &question, answered, recheck);
+}
+
 void sio_recheck(struct sio_session *reader)
 {
     struct session *session = &reader->session;
-    struct credentials credentials = sio_credentials(reader);
-    struct auth_question question;
     struct list asked;
 
     list_init(&asked);
@@ -93,7 +111,8 @@ void sio_recheck(struct sio_session *reader)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         struct recheck *recheck = recheck_new(sub->reader.topic);
-        sub->is_held = question_of(reader, recheck, &question);
+        /* A twin stands and falls with the subscription that it is one of. */
+        sub->is_held = !sub->is_twin && is_asked(reader, recheck);
         if (sub->is_held)
             list_push_back(&asked, &recheck->errand.node);
         else
@@ -104,8 +123,6 @@ void sio_recheck(struct sio_session *reader)
         struct recheck *recheck = LIST_ENTRY(asked.next, struct recheck, errand.node);
         list_remove(&recheck->errand.node);
         errand_begin(&recheck->errand, session);
-        (void)question_of(reader, recheck, &question);
-        auth_permit(session->set->options.auth, &credentials, &question, answered,
-                    recheck);
+        ask(reader, recheck);
     }
 }
