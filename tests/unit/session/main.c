@@ -22,6 +22,7 @@ int main(void)
     failures += test_snapshot();
     failures += test_life();
     failures += test_faults();
+    failures += test_return();
     failures += test_property();
     return failures;
 }

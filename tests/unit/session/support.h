@@ -194,6 +194,7 @@ int test_sio(void);
 int test_snapshot(void);
 int test_life(void);
 int test_faults(void);
+int test_return(void);
 int test_property(void);
 
 #endif
