@@ -303,6 +303,8 @@ void dialect_connected(struct reader *reader)
 {
     switch (reader->kind) {
     case READER_SSE:
+        /* (The one before could not be freed where it was closed: in its own callback.) */
+        dialect_release(reader);
         reader->sse = sse_parser_new(EVENT_BYTES, on_sse, reader);
         ask_events(reader);
         return;

@@ -65,7 +65,6 @@ void reader_release(struct reader *reader)
 
 static void forget_connection(struct reader *reader)
 {
-    dialect_release(reader);
     buf_reset(&reader->in);
     buf_reset(&reader->out);
     buf_reset(&reader->message);

@@ -194,7 +194,7 @@ static void take_native(struct reader *reader, struct slice data)
 
 /* Frappe's form promises order and no double within one connection; what was lost with a
  * connection, or while nobody knew the task, stays lost. And of a run that Redis has lost all
- * is published once more: until its end nothing can be said. */
+ * is published once more: from then on nothing can be said of this connection. */
 static void take_string(struct reader *reader, struct slice data)
 {
     bool is_delta = slice_is(member(data, "partial"), "true");
@@ -204,10 +204,8 @@ static void take_string(struct reader *reader, struct slice data)
     struct buf text;
 
     if (!is_delta) {
-        if (outcome_of(type, member(data, "code")) != OUTCOME_NONE) {
+        if (outcome_of(type, member(data, "code")) != OUTCOME_NONE)
             fold_begin(&reader->fold, false);
-            reader->known_losses = reader->house->losses;
-        }
         return;
     }
     buf_init(&text, TEXT_BYTES);
