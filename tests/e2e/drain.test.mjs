@@ -150,6 +150,37 @@ test('a rolling restart: clients of all transports go over to the second instanc
   for (const { codes } of readers.filter(({ codes }) => codes)) assert.equal(codes[0], 1012);
 });
 
+test('clients that know how to recover go on with their session at the second instance', async (t) => {
+  const house = await House.open(t, { args: ['--drain-ms', '500'] });
+  const readers = ['websocket', 'polling', 'upgraded'].flatMap((mode) => ['t', { task_id: 't', from: 'start' }].map((form) => {
+    const reader = new SioReader(house, { mode, options: { auth: { recovery: true } } });
+    return Object.assign(reader, { form });
+  }));
+  for (const reader of readers) {
+    await reader.connected();
+    await reader.subscribe(reader.form);
+  }
+  const ids = readers.map(({ socket }) => socket.id);
+  const { events, told } = script('go', 40);
+  const child = house.tool('emit', '--task', 't', '--redis', house.redis.url, '--json-lines');
+  const say = (from, to) => child.write(events.slice(from, to).map((event) => `${JSON.stringify(event)}\n`).join(''));
+  await say(0, 10);
+  for (const reader of readers) await reader.count(1);
+  await beginDrain(house.broker);
+  await say(10, 30);
+  await house.another({ port: house.broker.port });
+  await drained(house.broker);
+  for (const reader of readers) await reader.wait(() => reader.disconnects.length && reader.socket.connected, 'the way back');
+  await say(30, events.length);
+  child.end();
+  for (const [n, reader] of readers.entries()) {
+    assert.equal(reader.socket.recovered, true, `${reader.kind}, ${typeof reader.form}`);
+    assert.equal(reader.socket.id, ids[n]);
+    const end = await reader.end();
+    assert.deepEqual(fold(reader.items), { ...told, end });
+  }
+});
+
 test('while it drains, a connection that is kept hears 503 and is closed; a publish under way is answered', async (t) => {
   const house = await House.open(t, { redis: false, args: ['--drain-ms', '3600000'] });
   const { broker } = house;
