@@ -156,8 +156,8 @@ def soak(tools, servers, sizes, say):
         watched = watch(subject, load, sizes)
         result = expect(subject, load, "result", 60)
         time.sleep(3)
+        after = subject.process.descriptors()  # before the request for metrics
         counters = metrics(subject)
-        after = subject.process.descriptors()
         cpu = subject.process.cpu_us() / 1e6
     result.update(subject=subject.name, descriptors_before=before,
                   descriptors_after=after, cpu_s=cpu, counters=counters, **watched)
