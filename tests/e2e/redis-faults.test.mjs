@@ -87,7 +87,7 @@ test('a failover on command: the old master turns read-only, and is left', async
   await run.write(100, 201);
   await run.ended();
   await assertAllTold(readers, run.told);
-  await until(async () => /role:slave/.test(await redis.master.client.info('replication')), 'the old master to follow');
+  await until(async () => /role:slave/.test(await redis.master.client.info('replication')), 'the old master to follow', 40000);
   await house.broker.ready();
 });
 
@@ -185,7 +185,14 @@ test('the subscriber is cut for its output buffer: nothing is lost or doubled', 
   const losses = await metric(house.url, /redis_link_losses_total/);
   const run = house.tool('emit', '--redis', house.redis.url, '--task', 'cut', '--json-lines', '--no-completion');
   house.broker.child.process.kill('SIGSTOP');
-  run.end(events.slice(20, -1).map((event) => `${JSON.stringify(event)}\n`).join(''));
+  // No faster than Redis takes it: the tool has a bound, too.
+  for (let at = 20; at < 400; at += 20) {
+    await run.write(events.slice(at, at + 20).map((event) => `${JSON.stringify(event)}\n`).join(''));
+    const bytes = Buffer.byteLength(events.slice(0, at + 20).map((event) => event.text).join(''));
+    await until(async () => (await house.redis.client.hmget('tw:{/cut}:run', 'text_len', 'reasoning_len'))
+      .reduce((sum, len) => sum + Number(len), 0) >= bytes, 'Redis to have it');
+  }
+  run.end();
   const { code } = await run.ended;
   assert.equal(code, 0, run.output);
   house.broker.child.process.kill('SIGCONT');
