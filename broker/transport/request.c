@@ -186,7 +186,9 @@ static void start_body(struct conn *conn, const struct h1_head *head)
         respond_continue(conn);
     size_t taken = fill_body(conn->exchange, data, len);
     buf_consume(&conn->in, taken);
-    conn_set_paused(conn, false);
+    /* With the body all here, what stands behind it are more requests: settle() knows. */
+    if (conn->exchange->body_got < conn->exchange->request.body.len)
+        conn_set_paused(conn, false);
     finish_body(conn);
 }
 

@@ -195,6 +195,38 @@ static void much_pipelined_behind_a_held_request_is_not_lost(void **state)
     world_end(&world);
 }
 
+/* Far more than is kept of what was not handled yet: the rest waits in the kernel. */
+static void many_pipelined_posts_that_are_answered_late_are_all_answered(void **state)
+{
+    static const char head[] =
+        "POST /hold HTTP/1.1\r\nHost: h\r\nContent-Length: 200\r\n\r\n";
+    struct world world;
+    struct client client;
+    char body[200];
+
+    (void)state;
+    world_init(&world);
+    world.options.keepalive_requests = 1000;
+    world_start(&world);
+    client_open(&client, &world);
+    memset(body, 'b', sizeof(body));
+    for (unsigned i = 0; i < 400; i++) {
+        client_send(&client, head);
+        client_send_bytes(&client, body, sizeof(body));
+    }
+    for (unsigned i = 0; i < 400; i++) {
+        world_until_held(&world);
+        struct http_exchange *held = world.held;
+        world.held = NULL;
+        assert_int_equal(held->request->body.len, sizeof(body));
+        world_turn(&world); /* more may come in meanwhile */
+        http_respond(held, 204, "", slice_make(NULL, 0));
+        assert_int_equal(client_answer(&client, NULL), 204);
+    }
+    client_close(&client);
+    world_end(&world);
+}
+
 static void head_is_answered_without_its_body(void **state)
 {
     struct world world;
@@ -275,6 +307,7 @@ int run_http_tests(void)
         cmocka_unit_test(a_held_request_is_answered_later_and_the_connection_lives_on),
         cmocka_unit_test(a_held_request_is_told_at_once_when_its_peer_goes),
         cmocka_unit_test(much_pipelined_behind_a_held_request_is_not_lost),
+        cmocka_unit_test(many_pipelined_posts_that_are_answered_late_are_all_answered),
         cmocka_unit_test(head_is_answered_without_its_body),
         cmocka_unit_test(keep_alive_has_its_bounds),
         cmocka_unit_test(old_clients_get_their_connection_closed),
