@@ -62,7 +62,7 @@ void oracle_least(const struct story *story, const struct run_facts *facts,
 
     if (outcome == OUTCOME_COMPLETION || outcome == OUTCOME_ERROR)
         deltas = story->deltas;
-    else if (facts->has_lost_data && facts->was_killed)
+    else if (facts->has_lost_data && (facts->was_killed || facts->was_paused_long))
         deltas = 0;
     for (int kind = 0; kind < STORY_KINDS; kind++)
         lengths[kind] = story->ends[kind][deltas];

@@ -38,7 +38,7 @@ struct run_facts {
 const char *oracle_outcome(const struct story *story, const struct run_facts *facts,
                            enum outcome outcome);
 /* The least bytes of each kind that must be there at such an end. A producer that died
- * together with data is the one that may take some along. */
+ * (or was taken for dead) together with data is the one that may take some along. */
 void oracle_least(const struct story *story, const struct run_facts *facts,
                   enum outcome outcome, size_t lengths[STORY_KINDS]);
 

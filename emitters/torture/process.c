@@ -28,9 +28,15 @@ static void sleep_ms(unsigned ms)
 
 /* ---- starting ---- */
 
-/* In the child: ends with its parent, and holds none of its sockets. */
+/* In the child: ends with its parent, holds none of its sockets, and Ctrl-C is not meant for
+ * it: the parent ends it in its own time. */
 static void leave_parent(pid_t parent)
 {
+    sigset_t none;
+
+    setpgid(0, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);

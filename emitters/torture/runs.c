@@ -13,8 +13,11 @@
 /* Healthy time a run may take to end and to reach everybody: a lease, a sweep, the longest
  * back-off, the probe of a silent task. */
 #define PATIENCE_MS 16000
-#define CALM_MS     5000
-#define LOOK_MS     100
+/* Faults are held back when a run takes so long to end, or to reach everybody once it has:
+ * else those who are behind come by what they lack in other ways. */
+#define CALM_MS       6000
+#define CALM_FINAL_MS 1500
+#define LOOK_MS       100
 /* A producer that is done so shortly after data was lost may have been told so before. */
 #define CLOSE_CALL_MS 300
 
@@ -230,13 +233,15 @@ static void settle_with(struct world *world, struct task *task, struct run *run,
                 task->number, run->story.run);
         return;
     }
+    if (task->final_ms == 0)
+        task->final_ms = world->healthy_ms + 1;
     judge(world, task, run, truth);
     lacking = who_lacks(world, task->number, truth);
     if (lacking == NULL) {
         task->last_epoch = truth->epoch;
         world->tally.outcomes[truth->outcome]++;
         settled(world, task, outcome_name(truth->outcome), &world->tally.verified);
-    } else if (!is_patient) {
+    } else if (world->healthy_ms > task->final_ms + PATIENCE_MS) {
         report_violation(
             world, (int)task->number,
             "task %u: run %u has ended (%llu), reader %u (%s) does not get it",
@@ -268,11 +273,21 @@ static void task_tick(struct world *world, struct task *task)
     } else if (task->phase == TASK_RUNNING && run->producer.pid == 0) {
         task->phase = TASK_SETTLING;
         task->settling_ms = world->healthy_ms;
+        task->final_ms = 0;
         if (is_hasty(world, task))
             settled(world, task, "is followed at once", &world->tally.hasty);
     } else if (task->phase == TASK_SETTLING) {
         settle(world, task);
     }
+}
+
+static bool needs_calm(const struct world *world, const struct task *task)
+{
+    uint64_t now = world->healthy_ms;
+
+    return task->phase == TASK_SETTLING &&
+           (task->final_ms == 0 ? now - task->settling_ms > CALM_MS
+                                : now > task->final_ms + CALM_FINAL_MS);
 }
 
 void tasks_tick(struct world *world)
@@ -281,8 +296,7 @@ void tasks_tick(struct world *world)
     for (unsigned i = 0; i < world->options->tasks && !world->has_failed; i++) {
         struct task *task = &world->tasks[i];
         task_tick(world, task);
-        if (task->phase == TASK_SETTLING &&
-            world->healthy_ms - task->settling_ms > CALM_MS)
+        if (needs_calm(world, task))
             world->is_calm = true;
     }
 }

@@ -18,6 +18,9 @@
 struct log_walk {
     struct truth *truth;
     struct event_id last;
+    int run;                  /* what this epoch tells of itself; -1 = nothing yet */
+    struct event_id open_end; /* an epoch that just stopped ... */
+    int open_run;             /* ... and whose it was */
     bool has_ended;
     enum outcome outcome;
 };
@@ -38,6 +41,30 @@ static struct slice member(struct slice object, const char *name)
     return m.kind == JSON_STRING ? json_string_raw(m.value) : m.value;
 }
 
+/* Who finds that Redis has lost a part of its run opens it again: what is left of the first
+ * goes without an end, if the next tells the same run. */
+static void learn_run(struct log_walk *walk, struct slice json)
+{
+    struct story_mark mark;
+
+    if (walk->run >= 0 || !story_mark_read(member(json, "text"), &mark))
+        return;
+    walk->run = (int)mark.run;
+    if (walk->open_run >= 0 && walk->open_run != walk->run)
+        fault(walk, "its log holds a run without an end", walk->open_end);
+    walk->open_run = -1;
+}
+
+static void begin_epoch(struct log_walk *walk)
+{
+    if (walk->last.epoch != 0 && !walk->has_ended) {
+        walk->open_end = walk->last;
+        walk->open_run = walk->run;
+    }
+    walk->has_ended = false;
+    walk->run = -1;
+}
+
 static void take_entry(struct log_walk *walk, struct slice id_text, struct slice json)
 {
     struct event_id id = {0};
@@ -48,14 +75,13 @@ static void take_entry(struct log_walk *walk, struct slice id_text, struct slice
         return;
     }
     if (id.epoch != walk->last.epoch) {
-        if (walk->last.epoch != 0 && !walk->has_ended)
-            fault(walk, "its log holds a run without an end", walk->last);
-        walk->has_ended = false;
+        begin_epoch(walk);
     } else if (walk->has_ended) {
         fault(walk, "its log holds an event behind the end", id);
     } else if (id.seq != walk->last.seq + 1) {
         fault(walk, "its log holds a hole", id);
     }
+    learn_run(walk, json);
     outcome = outcome_of(member(json, "type"), member(json, "code"));
     walk->has_ended = walk->has_ended || outcome != OUTCOME_NONE;
     walk->outcome = outcome;
@@ -105,7 +131,7 @@ static bool is_final(struct slice state)
 
 bool truth_of(struct slice answer, const struct story *story, struct truth *truth)
 {
-    struct log_walk walk = {.truth = truth};
+    struct log_walk walk = {.truth = truth, .run = -1, .open_run = -1};
     struct resp_item items[5];
     size_t at = 0;
 

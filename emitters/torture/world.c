@@ -3,10 +3,13 @@
 #include "emitters/torture/world.h"
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/mem.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define TURN_MS       10
@@ -38,6 +41,31 @@ static const struct story *find_story(void *ctx, unsigned task, unsigned run)
     if (task >= world->options->tasks || run >= world->tasks[task].run_count)
         return NULL;
     return &world->tasks[task].runs[run]->story;
+}
+
+/* ---- Ctrl-C ---- */
+
+static void on_signal(struct watch *watch, bool is_readable, bool is_writable)
+{
+    struct world *world = LIST_ENTRY(watch, struct world, signals);
+
+    (void)is_readable;
+    (void)is_writable;
+    world->is_interrupted = true;
+}
+
+static void await_signals(struct world *world)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    world->signals.on_ready = on_signal;
+    watch_open(&world->set, &world->signals,
+               signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
+    watch_want(&world->set, &world->signals, true, false);
 }
 
 /* ---- beginning ---- */
@@ -74,6 +102,7 @@ static bool begin(struct world *world)
     world->start_ms = world->now_ms = clock_mono_ms();
     world->notes = mem_array(WORLD_HISTORY, sizeof(*world->notes));
     watch_set_init(&world->set);
+    await_signals(world);
     for (unsigned i = 0; i < WORLD_TASKS; i++)
         world->tasks[i].number = i;
     if (!servers_start(world) ||
@@ -124,20 +153,25 @@ static void turn(struct world *world)
     report_progress(world);
 }
 
+static bool goes_on(const struct world *world)
+{
+    return !world->has_failed && !world->is_interrupted;
+}
+
 static void go_on(struct world *world)
 {
     uint64_t end_ms = world->start_ms + world->options->seconds * 1000;
 
-    while (!world->has_failed && world->now_ms < end_ms)
+    while (goes_on(world) && world->now_ms < end_ms)
         turn(world);
-    if (world->has_failed)
+    if (!goes_on(world))
         return;
     report_note(world, -1, "no more faults: whoever is behind may catch up");
     world->is_draining = true;
     end_ms = world->now_ms + BROKERS_AGAIN;
-    while (!world->has_failed && !tasks_are_resting(world) && world->now_ms < end_ms)
+    while (goes_on(world) && !tasks_are_resting(world) && world->now_ms < end_ms)
         turn(world);
-    if (!world->has_failed && !tasks_are_resting(world))
+    if (goes_on(world) && !tasks_are_resting(world))
         report_violation(world, -1, "some run did not come to its end in %d s",
                          BROKERS_AGAIN / 1000);
 }
@@ -160,7 +194,7 @@ static void end(struct world *world)
 {
     for (unsigned i = 0; i < world->reader_count; i++)
         reader_release(&world->readers[i]);
-    if (!world->has_failed && world->readers != NULL) {
+    if (goes_on(world) && world->readers != NULL) {
         faults_drop(world);
         faults_tick(world);
         servers_settle(world);
@@ -168,6 +202,7 @@ static void end(struct world *world)
     runs_release(world);
     cable_close(&world->cable);
     servers_stop(world);
+    watch_close(&world->signals);
     watch_set_release(&world->set);
     if (world->readers != NULL)
         report_table(world);
@@ -187,7 +222,7 @@ int world_run(struct world *world)
     if (has_begun)
         go_on(world);
     end(world);
-    if (!has_begun)
-        return 2;
-    return world->has_failed ? 1 : 0;
+    if (world->has_failed)
+        return 1;
+    return has_begun && !world->is_interrupted ? 0 : 2;
 }

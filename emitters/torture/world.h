@@ -46,6 +46,7 @@ struct task {
     unsigned run_count;
     uint64_t next_at_ms;
     uint64_t settling_ms; /* healthy time since its producer has ended */
+    uint64_t final_ms;    /* ... since Redis has its end; 0 = it has not */
     uint64_t last_epoch;  /* of the run that was settled last */
     uint64_t looked_ms;
 };
@@ -105,6 +106,7 @@ struct world {
     bool has_limit;
 
     struct watch_set set;
+    struct watch signals; /* that end it before its time */
     struct cable cable;
     struct house house;
     struct reader *readers;
@@ -130,6 +132,7 @@ struct world {
     uint64_t note_count;
     struct world_tally tally;
     bool has_failed;
+    bool is_interrupted;
 };
 
 /* world.c: 0, 1 at a violation, 2 when it could not begin. */

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-seed=7
+seed=8
 if [ "${1-}" = --seed ]; then
     seed=$2
     shift 2

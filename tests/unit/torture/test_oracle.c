@@ -69,6 +69,10 @@ static void what_was_acknowledged_must_be_there(void **state)
     oracle_least(&story, &facts, OUTCOME_PRODUCER_LOST, least);
     assert_int_equal(least[STORY_TEXT], 0);
     facts.was_killed = false;
+    facts.was_paused_long = true;
+    oracle_least(&story, &facts, OUTCOME_PRODUCER_LOST, least);
+    assert_int_equal(least[STORY_TEXT], 0);
+    facts.was_paused_long = false;
     oracle_least(&story, &facts, OUTCOME_STOPPED, least);
     assert_int_equal(least[STORY_TEXT], story.ends[STORY_TEXT][story.deltas / 2]);
     story_release(&story);

@@ -32,6 +32,8 @@ static void put_entry(struct buf *out, const char *id, const char *json)
 }
 
 #define A_TEXT     "{\"type\":\"text\",\"text\":\"a\",\"partial\":true}"
+#define RUN_0      "{\"type\":\"text\",\"text\":\"[0:0:0]\",\"partial\":true}"
+#define RUN_1      "{\"type\":\"text\",\"text\":\"[0:1:0]\",\"partial\":true}"
 #define A_COMPLETE "{\"type\":\"completion\",\"partial\":false}"
 #define A_LOSS     "{\"type\":\"error\",\"code\":\"PRODUCER_LOST\"}"
 
@@ -93,12 +95,20 @@ static void a_hole_in_the_log_is_a_fault(void **state)
 
 static void an_earlier_run_without_an_end_is_a_fault(void **state)
 {
-    struct truth truth =
-        truth_with("completed", (const char *const[2]){"800-1", "900-1"},
-                   (const char *const[2]){A_TEXT, A_COMPLETE});
+    struct truth truth = truth_with("running", (const char *const[2]){"800-1", "900-1"},
+                                    (const char *const[2]){RUN_0, RUN_1});
 
     (void)state;
     assert_string_not_equal(truth.fault, "");
+}
+
+static void a_run_that_its_producer_opened_again_has_one_end(void **state)
+{
+    struct truth truth = truth_with("running", (const char *const[2]){"800-1", "900-1"},
+                                    (const char *const[2]){RUN_0, RUN_0});
+
+    (void)state;
+    assert_string_equal(truth.fault, "");
 }
 
 static void a_state_that_the_log_denies_is_a_fault(void **state)
@@ -132,6 +142,7 @@ int run_truth_tests(void)
         cmocka_unit_test(two_ends_of_one_run_are_a_fault),
         cmocka_unit_test(a_hole_in_the_log_is_a_fault),
         cmocka_unit_test(an_earlier_run_without_an_end_is_a_fault),
+        cmocka_unit_test(a_run_that_its_producer_opened_again_has_one_end),
         cmocka_unit_test(a_state_that_the_log_denies_is_a_fault),
         cmocka_unit_test(nothing_stored_is_no_run),
     };
