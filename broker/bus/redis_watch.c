@@ -165,16 +165,9 @@ void bus_watch_history(void *ctx, struct topic *topic)
 
 static bool resume_one(struct slice key, void *value, void *ctx)
 {
-    struct watch *watch = value;
-
     (void)key;
     (void)ctx;
-    /* It may be another server by now, and the subscription may have moved there first: what
-     * was compared, was compared with the old one. */
-    if (watch_is_live(watch))
-        watch_go(watch, STEP_VERIFY);
-    else
-        watch_ask(watch);
+    watch_ask(value);
     return true;
 }
 
