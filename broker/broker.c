@@ -222,6 +222,8 @@ static void make_api(struct broker *broker)
         .default_site = set->default_site,
         .publish_limit_bytes = set->publish_bytes,
         .publish_limit_events = set->publish_events,
+        .submit_limit_bytes = set->submit_bytes,
+        .max_message_chars = set->max_message_chars,
         .load_timeout_ms = LOAD_TIMEOUT_MS,
         .guards_tasks = set->task_guard != 0,
     };

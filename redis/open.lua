@@ -3,7 +3,9 @@
 --
 -- ARGV 9 producer  10 state (queued | running)  11 lease ms (0 = none)  12 keeps text (0 | 1)
 --      13 request (JSON or empty)  14 epoch of a queued run to take over (0 = open a new one)
--- Answer {status, epoch, state}: OK, or for a take-over FENCED, ENDED, UNKNOWN_RUN.
+--      15 a submission (0 | 1): leaves an open run alone, and begins with the event `queued`
+-- Answer {status, epoch, state}: OK, or for a take-over FENCED, ENDED, UNKNOWN_RUN; for a
+-- submission FENCED.
 
 local old = load_run()
 local want = {producer = ARGV[9], state = ARGV[10], lease_ms = tonumber(ARGV[11]), keeps_text = ARGV[12] == '1',
@@ -35,8 +37,16 @@ if claimed > 0 then
   return {'OK', old.epoch, old.state}
 end
 
+local is_submission = ARGV[15] == '1'
+if is_submission and old and not FINAL[old.state] then
+  return {'FENCED', old.epoch, old.state}
+end
 local run, err = open_run(old, want)
-if not run then
+if run and is_submission then
+  err = append(run, 'queued', string.format('{"type":"queued","task_id":"%s","partial":false,"timestamp":"%s"}', TASK_ID,
+    iso(NOW)), '')
+end
+if err then
   return redis.error_reply(err)
 end
 settle(run)

@@ -90,6 +90,9 @@ struct run_open_request {
     enum run_state state; /* RUN_QUEUED or RUN_RUNNING */
     bool keeps_text;      /* a continue: accumulated text goes on */
     struct slice request; /* JSON kept for a later continue; may be empty */
+    /* A client asks for a generation: `queued` is the first event, and an open run is left
+     * alone (PUBLISH_FENCED, with its epoch). */
+    bool is_submission;
 };
 
 enum stop_status {

@@ -207,6 +207,13 @@ static void task_stop(struct api *api, struct http_exchange *x,
         serve_guarded(api, x, task, stop_task);
 }
 
+static void task_continue(struct api *api, struct http_exchange *x,
+                          const struct task_key *task)
+{
+    if (api_has_only(x, HTTP_POST))
+        serve_guarded(api, x, task, api_continue_task);
+}
+
 static const struct task_resource {
     const char *name;
     void (*serve)(struct api *api, struct http_exchange *x,
@@ -215,6 +222,7 @@ static const struct task_resource {
     {"", task_itself},
     {"/events", task_events},
     {"/stop", task_stop},
+    {"/continue", task_continue},
 };
 
 /* /v1/tasks/{task_id}[/resource] */
@@ -258,6 +266,10 @@ static void serve_tasks(void *ctx, struct http_exchange *x)
 {
     struct api *api = ctx;
 
+    if (x->request->method == HTTP_POST) {
+        api_submit_task(api, x);
+        return;
+    }
     if (!api_has_only(x, HTTP_GET))
         return;
     if (api->options.guards_tasks)
@@ -415,6 +427,8 @@ static void serve_root(void *ctx, struct http_exchange *x)
                           ": a realtime progress broker.\n\n"
                           "  GET  /v1/tasks/{task_id}/events   server-sent events\n"
                           "  POST /v1/tasks/{task_id}/events   publish\n"
+                          "  POST /v1/tasks                    ask a model\n"
+                          "  POST /v1/tasks/{task_id}/stop, /continue\n"
                           "  GET  /v1/tasks, /v1/tasks/{task_id}\n"
                           "  /ws                               WebSocket\n"
                           "  /socket.io/                       Socket.IO\n"
@@ -441,14 +455,21 @@ struct api *api_new(const struct api_rooms *rooms, const struct api_options *opt
     api->too_large =
         counters_add(rooms->counters, COUNTER_TOTAL, "publish_too_large_total", NULL,
                      "Publications that ended their run: RUN_TOO_LARGE");
+    api->submitted = counters_add(rooms->counters, COUNTER_TOTAL, "submitted_total",
+                                  NULL, "Generations asked for and queued");
+    api->submit_refused =
+        counters_add(rooms->counters, COUNTER_TOTAL, "submit_refused_total", NULL,
+                     "Requests for a generation that were malformed or out of bounds");
     api->started_ms = clock_mono_ms();
     list_init(&api->waits);
+    list_init(&api->awaits);
     return api;
 }
 
 void api_free(struct api *api)
 {
     api_free_waits(api);
+    api_free_awaits(api);
     free(api);
 }
 
@@ -465,7 +486,7 @@ void api_add_check(struct api *api, const char *what, const char *(*trouble)(voi
 size_t api_routes(struct api *api, struct http_route routes[API_ROUTES])
 {
     const struct http_route table[] = {
-        {"/v1/tasks", false, SMALL_BODY, serve_tasks, api, false},
+        {"/v1/tasks", false, api->options.submit_limit_bytes, serve_tasks, api, false},
         {"/v1/tasks/", true, api->options.publish_limit_bytes, serve_task, api, false},
         {"/v1/events", false, SMALL_BODY, serve_streams, api, false},
         {"/healthz", false, SMALL_BODY, serve_health, api, false},

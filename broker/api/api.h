@@ -14,6 +14,8 @@ struct api_options {
     const char *default_site;
     size_t publish_limit_bytes;  /* longest body of a publish */
     size_t publish_limit_events; /* most lines in one publish */
+    size_t submit_limit_bytes;   /* longest body of a request for a generation */
+    size_t max_message_chars;    /* code points of one message in it */
     uint64_t load_timeout_ms;    /* a task that is not loaded by then is a 503 */
     bool guards_tasks;           /* who reads or stops one is held to session_guard() */
 };

@@ -17,7 +17,10 @@ struct api {
     struct counters *counters;
     struct counter *too_many_lines;
     struct counter *too_large;
-    struct list waits; /* tasks.c: requests for tasks that are being loaded */
+    struct counter *submitted;
+    struct counter *submit_refused;
+    struct list waits;  /* read.c: requests for tasks that are being loaded */
+    struct list awaits; /* await.c: those who wait for the end of a run */
     struct {
         const char *what;
         const char *(*trouble)(void *ctx);
@@ -52,5 +55,11 @@ void api_read_task(struct api *api, struct http_exchange *x,
                    const struct task_key *task);
 void api_list_tasks(struct api *api, struct http_exchange *x);
 void api_free_waits(struct api *api);
+/* submit_http.c: POST /v1/tasks, POST /v1/tasks/{id}/continue */
+void api_submit_task(struct api *api, struct http_exchange *x);
+void api_continue_task(struct api *api, struct http_exchange *x,
+                       const struct task_key *task);
+/* await.c: who still waits is told that the task cannot be read. */
+void api_free_awaits(struct api *api);
 
 #endif

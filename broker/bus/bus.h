@@ -20,6 +20,14 @@ struct bus_task {
     uint64_t finished_ms; /* 0 = open */
 };
 
+/* What a continue goes on from. */
+struct bus_kept {
+    enum run_state state; /* RUN_UNKNOWN: there is no such task */
+    uint64_t epoch;
+    struct slice request; /* JSON; empty: it was no generation */
+    struct slice text;    /* UTF-8, accumulated */
+};
+
 struct bus_lift;
 
 struct bus_ops {
@@ -29,6 +37,15 @@ struct bus_ops {
     void (*open)(struct bus *bus, const struct run_open_request *request,
                  void (*done)(void *ctx, enum publish_status status, uint64_t epoch),
                  void *ctx);
+    /* Opens a queued run (`is_submission`) and hands it to the workers. PUBLISH_FENCED, with
+     * its epoch: a run is open. PUBLISH_UNAVAILABLE: it is not known whether it was opened;
+     * if so, it ends with QUEUE_TIMEOUT. */
+    void (*submit)(struct bus *bus, const struct run_open_request *request,
+                   void (*done)(void *ctx, enum publish_status status, uint64_t epoch),
+                   void *ctx);
+    /* NULL = unavailable. */
+    void (*recall)(struct bus *bus, const struct task_key *task,
+                   void (*done)(void *ctx, const struct bus_kept *kept), void *ctx);
     /* `epoch` 0 = whatever run is current. */
     void (*stop)(struct bus *bus, const struct task_key *task, uint64_t epoch,
                  void (*done)(void *ctx, enum stop_status status), void *ctx);

@@ -165,12 +165,15 @@ static void redis_free(struct bus *base)
     link_free(bus->commands);
     bus_watch_release(bus);
     bus_sweep_release(bus);
+    free(bus->prefix);
     free(bus);
 }
 
 static const struct bus_ops bus_slots = {
     .publish = redis_publish,
     .open = redis_open,
+    .submit = bus_redis_submit,
+    .recall = bus_redis_recall,
     .stop = redis_stop,
     .erase = redis_erase,
     .list = redis_list,
@@ -276,6 +279,7 @@ struct bus *bus_redis_new(struct loop *loop, struct hub *hub, const char *url,
         return NULL;
     }
     bus->store = store_new(bus->commands, prefix, &kept);
+    bus->prefix = mem_text(slice_of(prefix));
     bus->by_channel = map_new();
     list_init(&bus->watches);
     list_init(&bus->stops);

@@ -36,6 +36,7 @@ struct bus_redis {
     struct link *commands;
     struct link *messages;
     struct store *store;
+    char *prefix;
     struct bus_lift *lift;   /* NULL: Frappe's events are not lifted */
     struct confirm *confirm; /* NULL: --redis-wait-ms 0 */
     struct fitness *fitness;
@@ -133,6 +134,14 @@ void bus_server_release(struct bus_redis *bus);
 const char *bus_server_trouble(const struct bus_redis *bus);
 /* bus_ops.judge */
 bool bus_server_judge(struct bus *bus, struct buf *error);
+
+/* redis_submit.c: bus_ops.submit and .recall */
+void bus_redis_submit(struct bus *bus, const struct run_open_request *request,
+                      void (*done)(void *ctx, enum publish_status status,
+                                   uint64_t epoch),
+                      void *ctx);
+void bus_redis_recall(struct bus *bus, const struct task_key *task,
+                      void (*done)(void *ctx, const struct bus_kept *kept), void *ctx);
 
 /* redis_sweep.c: runs that nobody else ends */
 void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t epoch);

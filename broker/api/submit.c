@@ -1,0 +1,172 @@
+/* submit.c - a checked request becomes a queued run. */
+/* SPDX-License-Identifier: MIT */
+#include "api/internal.h"
+#include "api/submit_inside.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/json.h"
+
+#include <stdlib.h>
+
+#define ID_RANDOM 12
+
+/* One submission until the bus has answered. */
+struct call {
+    struct api *api;
+    struct buf
+        request;      /* JSON of ask.h; of a continue first only what it says itself */
+    struct buf names; /* site, then task id */
+    size_t site_len;
+    api_submitted *done;
+    void *ctx;
+};
+
+static struct task_key key_of(const struct call *call)
+{
+    return (struct task_key){
+        .site = slice_make(call->names.data, call->site_len),
+        .task_id = slice_make(call->names.data + call->site_len,
+                              call->names.len - call->site_len),
+    };
+}
+
+static void answer(struct call *call, const struct api_fault *fault, uint64_t epoch)
+{
+    struct submitted submitted = {.task = key_of(call), .epoch = epoch};
+
+    if (fault != NULL)
+        submitted.fault = *fault;
+    call->done(call->ctx, &submitted);
+    buf_release(&call->request);
+    buf_release(&call->names);
+    free(call);
+}
+
+static void answer_fault(struct call *call, unsigned status, const char *code,
+                         const char *message, uint64_t epoch)
+{
+    struct api_fault fault = {0};
+
+    api_fault_set(&fault, status, code, NULL, message);
+    answer(call, &fault, epoch);
+}
+
+/* ---- opening ---- */
+
+static void on_opened(void *ctx, enum publish_status status, uint64_t epoch)
+{
+    struct call *call = ctx;
+
+    if (status == PUBLISH_OK) {
+        counter_add(call->api->submitted, 1);
+        answer(call, NULL, epoch);
+    } else if (status == PUBLISH_FENCED) {
+        answer_fault(call, 409, "TASK_OPEN", "a run of this task is still open", epoch);
+    } else {
+        answer_fault(call, 503, "UNAVAILABLE", "the event store cannot be reached", 0);
+    }
+}
+
+static void open_run(struct call *call, bool keeps_text)
+{
+    struct bus *bus = call->api->bus;
+    struct run_open_request request = {
+        .task = key_of(call),
+        .state = RUN_QUEUED,
+        .keeps_text = keeps_text,
+        .request = buf_view(&call->request),
+        .is_submission = true,
+    };
+
+    bus->ops->submit(bus, &request, on_opened, call);
+}
+
+/* ---- continuing ---- */
+
+static bool has_partial(const struct bus_kept *kept)
+{
+    struct json_member member;
+
+    return kept->text.len > 0 || (json_get(kept->request, "partial", &member) &&
+                                  member.kind == JSON_STRING && member.value.len > 2);
+}
+
+static void replace_request(struct call *call, const struct bus_kept *kept)
+{
+    struct buf request;
+
+    buf_init(&request, SIZE_MAX);
+    submission_write_continue(kept, buf_view(&call->request), &request);
+    buf_release(&call->request);
+    call->request = request;
+}
+
+static void on_recalled(void *ctx, const struct bus_kept *kept)
+{
+    struct call *call = ctx;
+
+    if (kept == NULL) {
+        answer_fault(call, 503, "UNAVAILABLE", "the event store cannot be reached", 0);
+    } else if (kept->state == RUN_UNKNOWN) {
+        answer_fault(call, 404, "UNKNOWN_TASK", "nobody knows this task", 0);
+    } else if (!run_state_is_final(kept->state)) {
+        answer_fault(call, 409, "TASK_OPEN", "a run of this task is still open",
+                     kept->epoch);
+    } else if (kept->request.len == 0 || !json_check(kept->request)) {
+        answer_fault(
+            call, 422, "NOT_A_GENERATION",
+            "this task was not submitted here: nobody knows what to go on with",
+            kept->epoch);
+    } else if (!has_partial(kept)) {
+        answer_fault(call, 422, "NO_PARTIAL", "No partial response to continue from",
+                     kept->epoch);
+    } else {
+        replace_request(call, kept);
+        open_run(call, true);
+    }
+}
+
+/* ---- submitting ---- */
+
+static void put_task(struct call *call, const struct submission *s)
+{
+    unsigned char random[ID_RANDOM];
+
+    buf_init(&call->names, 512);
+    (void)buf_slice(&call->names, s->site);
+    call->site_len = call->names.len;
+    if (s->task_id.len > 0) {
+        (void)buf_slice(&call->names, s->task_id);
+        return;
+    }
+    random_bytes(random, sizeof(random));
+    (void)buf_puts(&call->names, "gen_");
+    for (size_t i = 0; i < sizeof(random); i++)
+        (void)buf_printf(&call->names, "%02x", random[i]);
+}
+
+void api_submit(struct api *api, const struct submission *submission,
+                api_submitted *done, void *ctx)
+{
+    struct call *call = mem_new(sizeof(*call));
+    struct api_fault fault = {0};
+
+    call->api = api;
+    call->done = done;
+    call->ctx = ctx;
+    buf_init(&call->request, SIZE_MAX);
+    put_task(call, submission);
+    if (!submission_check(submission, api->options.max_message_chars, &fault)) {
+        counter_add(api->submit_refused, 1);
+        answer(call, &fault, 0);
+        return;
+    }
+    if (submission->is_continue) {
+        struct task_key task = key_of(call);
+        submission_write_changes(submission, &call->request);
+        api->bus->ops->recall(api->bus, &task, on_recalled, call);
+        return;
+    }
+    submission_write(submission, &call->request);
+    open_run(call, false);
+}
