@@ -3,6 +3,7 @@
 #include "generation_inside.h"
 
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -75,6 +76,8 @@ static void prepare_trim(struct generation *g)
         g->is_trimming = false;
     }
     buf_reset(&g->said);
+    if (g->stage == STAGE_PLAN)
+        buf_reset(&g->plan); /* of a call that failed */
     if (g->stage == STAGE_PLAN || g->text.len == 0 ||
         (!g->is_continue && !g->step.continues))
         return;
@@ -84,6 +87,21 @@ static void prepare_trim(struct generation *g)
 }
 
 /* ---- one call ---- */
+
+/* Never the provider's message: it may repeat what a user said. */
+static void log_failure(const struct generation *g, const struct failure *failure,
+                        uint64_t elapsed_ms)
+{
+    diag(DIAG_INFO, "provider call failed",
+         DIAG_SLICE("task", generation_task(g).task_id),
+         DIAG_S("request_id", g->ask.request_id == NULL ? "" : g->ask.request_id),
+         DIAG_S("provider", g->called->provider->name),
+         DIAG_S("api", provider_api_name(g->step.api)),
+         DIAG_S("mode", g->step.is_plain ? "plain" : "stream"),
+         DIAG_S("code", failure_code(failure->class)),
+         DIAG_N("status", failure->status), DIAG_S("word", failure->code),
+         DIAG_N("elapsed_ms", elapsed_ms));
+}
 
 static void on_done(void *ctx, const struct attempt_result *result)
 {
@@ -98,6 +116,7 @@ static void on_done(void *ctx, const struct attempt_result *result)
     } else {
         uint32_t jitter = random_below(UINT32_MAX);
         g->failure = *result->failure;
+        log_failure(g, result->failure, result->elapsed_ms);
         step = judge_failed(&g->judge, result->failure, jitter);
     }
     follow(g, &step);
@@ -149,14 +168,23 @@ static void refuse_by_breaker(struct generation *g)
     follow(g, &step);
 }
 
+/* Once per provider, however many calls it takes: a probe that is asked again plainly is still
+ * the probe. */
+static bool is_admitted(struct generation *g, struct seat *seat)
+{
+    bool was_admitted = g->called == seat && g->ticket.is_admitted;
+
+    g->called = seat;
+    return was_admitted || breaker_admit(&seat->breaker, &seat->breaker_settings,
+                                         loop_now_ms(g->loop), &g->ticket);
+}
+
 static void call(struct generation *g)
 {
     struct buf body;
     struct buf error;
 
-    g->called = g->chain[g->step.provider];
-    if (!breaker_admit(&g->called->breaker, &g->called->breaker_settings,
-                       loop_now_ms(g->loop), &g->ticket)) {
+    if (!is_admitted(g, g->chain[g->step.provider])) {
         refuse_by_breaker(g);
         return;
     }
@@ -192,6 +220,9 @@ static void begin_stage(struct generation *g, enum generation_stage stage)
     enum provider_api apis[CHAIN_MAX];
 
     g->stage = stage;
+    g->earlier.retries += g->judge.retries;
+    g->earlier.fallbacks += g->judge.fallbacks;
+    g->earlier.api_switches += g->judge.api_switches;
     for (size_t i = 0; i < g->chain_count; i++)
         apis[i] = roster_api(g->roster, g->chain[i], g->asked);
     struct judge_step step = judge_start(&g->judge, &g->settings->judge, apis,
@@ -270,12 +301,12 @@ void generation_cut(struct generation *g)
     g->attempt = NULL;
     g->demo = NULL;
     timer_stop(&g->pause);
-    if (attempt == NULL && demo == NULL)
-        return;
     if (attempt != NULL)
         attempt_cancel(attempt);
-    else
+    if (demo != NULL)
         demo_cancel(demo);
-    breaker_report(&g->called->breaker, &g->called->breaker_settings,
-                   loop_now_ms(g->loop), &g->ticket, VERDICT_NEUTRAL);
+    /* Also while a retry waits: a probe that ends without a word lets another one go. */
+    if (g->called != NULL)
+        breaker_report(&g->called->breaker, &g->called->breaker_settings,
+                       loop_now_ms(g->loop), &g->ticket, VERDICT_NEUTRAL);
 }

@@ -43,22 +43,40 @@ static void note_token(struct generation *g, bool is_text)
         g->first_token_ms = loop_now_ms(g->loop) - g->started_ms + 1;
 }
 
+/* The emitter has ended the run by itself: it could not keep what was said. */
+static void note_refusal(struct generation *g)
+{
+    if (g->outcome != NULL)
+        return;
+    g->outcome = "error";
+    g->code = emitter_stats(g->emitter)->has_overflowed ? "EMITTER_OVERFLOW"
+                                                        : "RUN_TOO_LARGE";
+    turn_defer(g->loop, &g->cut); /* we may be inside the attempt */
+}
+
+static void on_cut(struct turn_task *task)
+{
+    generation_cut(LIST_ENTRY(task, struct generation, cut));
+}
+
 static void tell_text(struct generation *g, struct slice text)
 {
-    if (text.len == 0)
+    if (text.len == 0 || g->outcome != NULL)
         return;
     note_token(g, true);
     (void)buf_slice(&g->text, text);
     g->text_length += utf8_length(text.ptr, text.len);
-    (void)emitter_text(g->emitter, text);
+    if (!emitter_text(g->emitter, text))
+        note_refusal(g);
 }
 
 static void tell_reasoning(struct generation *g, struct slice text)
 {
-    if (g->step.drops_reasoning)
+    if (g->step.drops_reasoning || g->outcome != NULL)
         return;
     note_token(g, false);
-    (void)emitter_reasoning(g->emitter, text);
+    if (!emitter_reasoning(g->emitter, text))
+        note_refusal(g);
 }
 
 /* What the model says while it plans is thinking, whatever it calls it. */
@@ -206,6 +224,8 @@ static void finish_stopped(struct generation *g)
 
 void generation_finish(struct generation *g, const struct judge_step *step)
 {
+    if (g->outcome != NULL)
+        return; /* ended meanwhile; on_ended is on its way */
     if (g->is_trimming && !trim_is_decided(&g->trim)) {
         buf_reset(&g->scratch);
         trim_end(&g->trim, &g->scratch);
@@ -253,9 +273,13 @@ static const struct generation_report *write_report(struct generation *g,
         .text_length = g->text_length,
         .partial_length = g->partial_length,
         .trimmed_bytes = g->trimmed_bytes,
-        .retries = g->judge.retries,
-        .fallbacks = g->judge.fallbacks,
-        .api_switches = g->judge.api_switches,
+        .retries = g->earlier.retries + g->judge.retries,
+        .fallbacks = g->earlier.fallbacks + g->judge.fallbacks,
+        .api_switches = g->earlier.api_switches + g->judge.api_switches,
+        .breaker = g->called == NULL ? ""
+                                     : breaker_state_name(&g->called->breaker,
+                                                          &g->called->breaker_settings,
+                                                          loop_now_ms(g->loop)),
         .was_shortened = g->was_shortened,
         .failure = &g->failure,
     };
@@ -271,6 +295,8 @@ static void on_ended(void *ctx, enum publish_status status)
     struct generation_report report;
 
     generation_cut(g);
+    if (g->outcome == NULL)
+        note_refusal(g);
     if (status != PUBLISH_OK) {
         g->outcome = status == PUBLISH_ENDED ? "stopped" : "lost";
         g->code = publish_status_name(status);
@@ -355,6 +381,7 @@ struct generation *generation_start(struct loop *loop, struct roster *roster,
     buf_init(&g->plan, TEXT_MAX_BYTES);
     buf_init(&g->said, 2 * TEXT_MAX_BYTES);
     timer_init(&g->pause, loop, generation_on_pause);
+    turn_task_init(&g->cut, on_cut);
     buf_init(&error, EVENT_BYTES);
     bool is_read = ask_read(&g->ask, job->request, &error);
     take_partial(g, job);
@@ -372,6 +399,7 @@ void generation_free(struct generation *g)
     if (g == NULL)
         return;
     generation_cut(g);
+    turn_cancel(&g->cut);
     timer_release(&g->pause);
     emitter_free(g->emitter);
     if (g->is_trimming)

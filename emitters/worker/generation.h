@@ -45,7 +45,8 @@ struct generation_report {
     unsigned retries;
     unsigned fallbacks;
     unsigned api_switches;
-    bool was_shortened;            /* the partial did not fit into the prompt (S10) */
+    const char *breaker; /* of that provider now: as breaker_state_name(), or "" */
+    bool was_shortened;  /* the partial did not fit into the prompt (S10) */
     const struct failure *failure; /* the last one; class NONE when there was none */
 };
 

@@ -36,6 +36,12 @@ struct generation {
     struct demo *demo;
     struct timer pause;
     enum generation_stage stage;
+    struct {
+        unsigned retries;
+        unsigned fallbacks;
+        unsigned api_switches;
+    } earlier; /* of the stage before */
+    struct turn_task cut;
 
     /* what was said */
     struct buf text; /* the answer, with what it continues */
