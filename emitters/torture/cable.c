@@ -32,7 +32,10 @@ static void pair_want(struct cable_pair *pair)
 {
     struct watch_set *set = pair->cable->set;
 
-    watch_want(set, &pair->near, pair->to_far.len == 0, pair->to_near.len > 0);
+    bool is_open = !pair->cable->is_held;
+
+    watch_want(set, &pair->near, is_open && pair->to_far.len == 0,
+               is_open && pair->to_near.len > 0);
     watch_want(set, &pair->far, pair->to_near.len == 0, pair->to_far.len > 0);
 }
 
@@ -172,7 +175,10 @@ void cable_close(struct cable *cable)
 
 void cable_hold(struct cable *cable, bool is_held)
 {
+    cable->is_held = is_held;
     watch_want(cable->set, &cable->listener, !is_held, false);
+    for (unsigned i = 0; i < CABLE_PAIRS; i++)
+        pair_want(&cable->pairs[i]);
 }
 
 bool cable_cut(struct cable *cable, unsigned task)

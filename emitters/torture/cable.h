@@ -26,6 +26,7 @@ struct cable_pair {
 struct cable {
     struct watch listener;
     struct watch_set *set;
+    bool is_held;
     /* What became of a task's connection, for a history. */
     void (*on_note)(void *ctx, int task, const char *text);
     void *ctx;
@@ -37,7 +38,7 @@ struct cable {
 /* False when no port could be had. `cable` stays where it is; its on_note may be set. */
 bool cable_open(struct cable *cable, struct watch_set *set, uint16_t far_port);
 void cable_close(struct cable *cable);
-/* While it is held, who connects is neither refused nor served. */
+/* While it is held, nothing passes, and who connects is neither refused nor served. */
 void cable_hold(struct cable *cable, bool is_held);
 /* At the next answer to the producer of that task; false when it has no connection. */
 bool cable_cut(struct cable *cable, unsigned task);

@@ -139,6 +139,14 @@ static bool redis_is_up(const struct world *world)
     return world->redis.pid > 0 && !world->redis.is_paused;
 }
 
+/* Brokers reach Redis again before producers do. */
+static void hold_cable(struct world *world, const struct fault *fault)
+{
+    cable_hold(&world->cable, true);
+    later(world, &(struct remedy){.kind = REMEDY_RELEASE_CABLE,
+                                  .length_ms = fault->length_ms + fault->detail});
+}
+
 static void hurt_restart(struct world *world, const struct fault *fault)
 {
     const struct remedy start = {.kind = REMEDY_START_REDIS,
@@ -149,11 +157,8 @@ static void hurt_restart(struct world *world, const struct fault *fault)
         (void)ASK_REDIS(world, "SHUTDOWN", "SAVE");
         if (!process_wait(&world->redis, 5000))
             process_kill(&world->redis);
-        /* Brokers reach it again before producers do. */
-        cable_hold(&world->cable, true);
+        hold_cable(world, fault);
         later(world, &start);
-        later(world, &(struct remedy){.kind = REMEDY_RELEASE_CABLE,
-                                      .length_ms = fault->length_ms + fault->detail});
         return;
     case FAULT_REDIS_LOST:
         redis_forget(world);
@@ -213,6 +218,7 @@ static void hurt_redis(struct world *world, const struct fault *fault)
         return;
     case FAULT_REDIS_SILENCE:
         process_signal(&world->redis, SIGSTOP);
+        hold_cable(world, fault);
         later(world, &(struct remedy){.kind = REMEDY_CONTINUE_REDIS,
                                       .length_ms = fault->length_ms});
         return;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define PURPOSE_TASK 30
-#define MOST_RUNS    4096
 /* Healthy time a run may take to end and to reach everybody: a lease, a sweep, the longest
  * back-off, the probe of a silent task. */
 #define PATIENCE_MS 16000
@@ -47,7 +46,7 @@ void task_begin_run(struct world *world, struct task *task)
 {
     struct run *run = mem_new(sizeof(*run));
 
-    if (task->run_count == MOST_RUNS) {
+    if (task->run_count == WORLD_RUNS) {
         free(run);
         return;
     }

@@ -137,13 +137,15 @@ static void make_world(struct making *making)
     const struct schedule_wants *wants = making->wants;
     struct draw draw = draw_of(wants->seed, PURPOSE_WORLD, 0);
     uint64_t at_ms = QUIET_MS + draw_below(&draw, 1000);
-    unsigned char deck[WORLD_KINDS];
+    unsigned char deck[WORLD_KINDS + 1];
     unsigned left = 0;
 
     while (at_ms < wants->length_ms) {
         if (left == 0) {
             for (left = 0; left < WORLD_KINDS; left++)
                 deck[left] = (unsigned char)(WORLD_FIRST + left);
+            /* A restart that loses nothing is the most common one. */
+            deck[left++] = FAULT_REDIS_KEPT;
         }
         unsigned card = draw_below(&draw, left);
         struct fault fault = {.at_ms = at_ms,
@@ -152,11 +154,13 @@ static void make_world(struct making *making)
                               .detail = draw_between(&draw, 100, 1500)};
         deck[card] = deck[--left];
         fault.length_ms = world_length(&draw, fault.kind, wants);
-        if (fault.kind == FAULT_REDIS_KEPT && fault.length_ms > wants->lease_ms)
-            fault.detail = wants->lease_ms / 2 + draw_below(&draw, wants->lease_ms / 8);
+        if ((fault.kind == FAULT_REDIS_KEPT || fault.kind == FAULT_REDIS_SILENCE) &&
+            fault.length_ms > wants->lease_ms)
+            fault.detail = wants->lease_ms * 7 / 10;
         add(making, &fault);
         at_ms += fault.length_ms + draw_between(&draw, 500, 2500);
-        if (fault.kind == FAULT_REDIS_TAIL_LOST || fault.kind == FAULT_REDIS_KEPT)
+        if (fault.kind == FAULT_REDIS_TAIL_LOST || fault.kind == FAULT_REDIS_KEPT ||
+            fault.kind == FAULT_REDIS_SILENCE)
             at_ms += fault.detail;
     }
 }

@@ -111,7 +111,7 @@ static bool begin(struct world *world)
     world->cable.on_note = on_cable_note;
     world->cable.ctx = world;
     for (unsigned i = 0; i < options->tasks; i++)
-        world->tasks[i].runs = mem_array(4096, sizeof(struct run *));
+        world->tasks[i].runs = mem_array(WORLD_RUNS, sizeof(struct run *));
     make_readers(world);
     world->faults =
         schedule_make(&(struct schedule_wants){.seed = options->seed,

@@ -12,6 +12,7 @@
 
 #define WORLD_BROKERS 8
 #define WORLD_TASKS   64
+#define WORLD_RUNS    4096 /* of a task */
 #define WORLD_PENDING 64
 #define WORLD_HISTORY 4096
 
