@@ -133,8 +133,8 @@ static void publish(struct side *side, const struct question *question)
 {
     static const char *const lines[] = {
         "{\"type\":\"text\",\"text\":\"abc\",\"partial\":true,\"task_id\":\"t1\"}",
-        "{\"type\":\"reasoning\",\"text\":\"\\u00e9\",\"partial\":true,\"task_id\":"
-        "\"t1\"}",
+        ("{\"type\":\"reasoning\",\"text\":\"\\u00e9\",\"partial\":true,\"task_id\":"
+         "\"t1\"}"),
         "{\"type\":\"status\",\"task_id\":\"t1\"}",
         "{\"type\":\"completion\",\"text\":\"\",\"task_id\":\"t1\",\"partial\":false}",
     };
