@@ -16,14 +16,19 @@ static int complain(struct buf *error)
     return EXIT_FAILURE;
 }
 
-static int serve(struct settings *settings, struct buf *error)
+/* What a bench's files say is part of the configuration. */
+static bool complete(void *target, struct buf *error)
+{
+    struct settings *settings = target;
+
+    return (settings->frappe_bench[0] == '\0' || bench_apply(settings, error)) &&
+           settings_check(settings, error);
+}
+
+static int serve(const struct settings *settings, struct buf *error)
 {
     struct broker *broker;
 
-    if (settings->frappe_bench[0] != '\0' && !bench_apply(settings, error))
-        return complain(error);
-    if (!settings_check(settings, error))
-        return complain(error);
     diag_setup((enum diag_level)settings->log_level,
                (enum diag_format)settings->log_format);
     broker = broker_new(settings, error);
@@ -45,6 +50,7 @@ int main(int argc, char **argv)
         .row_count = settings_count,
         .argc = argc - 1,
         .argv = argv + 1,
+        .check = complete,
     };
     struct buf error;
     int status = EXIT_SUCCESS;

@@ -401,7 +401,8 @@ enum config_outcome config_load(const struct config_request *request, void *targ
     loader.set_by = mem_array(request->row_count, 1);
     apply_defaults(&loader);
     bool is_good = (wishes.file == NULL || apply_file(&loader, wishes.file)) &&
-                   apply_environment(&loader) && apply_command_line(&loader);
+                   apply_environment(&loader) && apply_command_line(&loader) &&
+                   (request->check == NULL || request->check(target, error));
     free(loader.set_by);
     if (is_good && !wishes.check)
         return CONFIG_RUN;

@@ -61,6 +61,9 @@ struct config_request {
     size_t row_count;
     int argc; /* without argv[0] */
     char **argv;
+    /* Looks at what was read as a whole, and may complete it: false with a message in `error`.
+     * NULL: no row depends on another. --check-config asks it too. */
+    bool (*check)(void *target, struct buf *error);
     /* Positional arguments are collected here when not NULL, else they are an error. */
     struct config_list *positional;
 };

@@ -53,7 +53,8 @@ void load_run(struct load *load, const char *const *words)
                                      .rows = rows,
                                      .row_count = ROW_COUNT,
                                      .argc = argc,
-                                     .argv = argv};
+                                     .argv = argv,
+                                     .check = load->check};
     if (load->takes_positional)
         request.positional = &load->positional;
     struct capture capture;

@@ -28,6 +28,7 @@ struct load {
     struct target target;
     struct config_list positional;
     bool takes_positional;
+    bool (*check)(void *target, struct buf *error);
     struct buf error;
     struct buf output;
     enum config_outcome outcome;

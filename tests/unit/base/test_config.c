@@ -272,6 +272,43 @@ static void check_config_says_ok_or_fails(void **state)
     load_end(&load);
 }
 
+static bool wants_frappe(void *ctx, struct buf *error)
+{
+    struct target *target = ctx;
+
+    target->interval_ms = 1; /* it may complete what was read */
+    return target->frappe || (buf_puts(error, "only with --frappe") && false);
+}
+
+static void the_configuration_is_checked_as_a_whole(void **state)
+{
+    (void)state;
+    struct load load;
+    load_begin(&load);
+    load.check = wants_frappe;
+    LOAD(&load, "--frappe", "on");
+    assert_int_equal(load.outcome, CONFIG_RUN);
+    assert_int_equal(load.target.interval_ms, 1);
+    load_end(&load);
+    load_begin(&load);
+    load.check = wants_frappe;
+    LOAD(&load, "--bus", "memory");
+    assert_failed(&load, "only with --frappe");
+    load_end(&load);
+    load_begin(&load);
+    load.check = wants_frappe;
+    LOAD(&load, "--check-config", "--bus", "memory");
+    assert_failed(&load, "only with --frappe");
+    assert_int_equal(load.output.len, 0);
+    load_end(&load);
+    load_begin(&load);
+    load.check = wants_frappe;
+    LOAD(&load, "--check-config", "--frappe", "on");
+    assert_int_equal(load.outcome, CONFIG_DONE);
+    assert_null(load.target.bus);
+    load_end(&load);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +326,7 @@ int main(void)
         CLEAN_TEST(help_tells_every_row_by_group),
         CLEAN_TEST(version_is_one_line),
         CLEAN_TEST(check_config_says_ok_or_fails),
+        CLEAN_TEST(the_configuration_is_checked_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
