@@ -226,6 +226,7 @@ static void make_api(struct broker *broker)
         .max_message_chars = set->max_message_chars,
         .load_timeout_ms = LOAD_TIMEOUT_MS,
         .guards_tasks = set->task_guard != 0,
+        .writes_are_local = settings_writes_are_local(set),
     };
 
     broker->api = api_new(&(struct api_rooms){broker->loop, broker->hub, broker->bus,

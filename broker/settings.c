@@ -89,6 +89,11 @@ const struct config_row settings_rows[] = {
         "frappe asks the site's backend, auto is frappe in Frappe mode and else none."),
     FLAG("insecure", insecure, "off", group_who,
          "Allow --auth none on addresses that are not loopback."),
+    ENUM(
+        "native-writes", native_writes, "auto", "auto|local|on", group_who,
+        "Who may publish, ask, stop and erase over /v1: on, whoever can connect; local, "
+        "whoever is on this machine and came through no proxy; auto is local with --auth "
+        "frappe, which cannot tell who a program is, and else on."),
 
     FLAG(
         "frappe", frappe, "off", group_bench,
@@ -257,6 +262,13 @@ enum auth_choice settings_auth(const struct settings *settings)
     if (settings->auth != AUTH_AUTO)
         return (enum auth_choice)settings->auth;
     return settings->frappe ? AUTH_FRAPPE : AUTH_NONE;
+}
+
+bool settings_writes_are_local(const struct settings *settings)
+{
+    if (settings->native_writes != WRITES_AUTO)
+        return settings->native_writes == WRITES_LOCAL;
+    return settings_auth(settings) == AUTH_FRAPPE;
 }
 
 bool settings_check(const struct settings *settings, struct buf *error)

@@ -18,6 +18,7 @@ struct settings {
     struct config_list origins;
     unsigned auth; /* enum auth_choice */
     bool insecure;
+    unsigned native_writes; /* enum writes_choice */
 
     bool frappe;
     char *frappe_bench;
@@ -94,6 +95,10 @@ struct settings {
 enum auth_choice { AUTH_AUTO, AUTH_NONE, AUTH_FRAPPE };
 /* AUTH_AUTO resolved: frappe where the broker stands in for a bench, else none. */
 enum auth_choice settings_auth(const struct settings *settings);
+
+enum writes_choice { WRITES_AUTO, WRITES_LOCAL, WRITES_ON };
+/* WRITES_AUTO resolved. True: who is not on this machine may not write over HTTP. */
+bool settings_writes_are_local(const struct settings *settings);
 
 extern const struct config_row settings_rows[];
 extern const size_t settings_count;

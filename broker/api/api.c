@@ -95,6 +95,13 @@ static void erased(void *ctx, bool ok)
     pending_respond(pending, 204);
 }
 
+static void erase_task(struct api *api, struct http_exchange *x,
+                       const struct task_key *task)
+{
+    if (api_may_write(api, x))
+        api->bus->ops->erase(api->bus, task, erased, pending_new(api, x));
+}
+
 static void stopped(void *ctx, enum stop_status status)
 {
     struct pending *pending = ctx;
@@ -169,7 +176,8 @@ static void serve_guarded(struct api *api, struct http_exchange *x,
     struct guarded *guarded;
 
     if (!api->options.guards_tasks) {
-        serve(api, x, task);
+        if (x->request->method != HTTP_POST || api_may_write(api, x))
+            serve(api, x, task);
         return;
     }
     guarded = mem_new(sizeof(*guarded));
@@ -186,7 +194,7 @@ static void task_itself(struct api *api, struct http_exchange *x,
                         const struct task_key *task)
 {
     if (x->request->method == HTTP_DELETE)
-        api->bus->ops->erase(api->bus, task, erased, pending_new(api, x));
+        erase_task(api, x, task);
     else if (api_has_only(x, HTTP_GET))
         serve_guarded(api, x, task, api_read_task);
 }
@@ -194,10 +202,12 @@ static void task_itself(struct api *api, struct http_exchange *x,
 static void task_events(struct api *api, struct http_exchange *x,
                         const struct task_key *task)
 {
-    if (x->request->method == HTTP_POST)
-        api_publish(api, x, task);
-    else if (api_has_only(x, HTTP_GET))
+    if (x->request->method == HTTP_POST) {
+        if (api_may_write(api, x))
+            api_publish(api, x, task);
+    } else if (api_has_only(x, HTTP_GET)) {
         session_stream(api->sessions, x, task, 1);
+    }
 }
 
 static void task_stop(struct api *api, struct http_exchange *x,
@@ -267,7 +277,8 @@ static void serve_tasks(void *ctx, struct http_exchange *x)
     struct api *api = ctx;
 
     if (x->request->method == HTTP_POST) {
-        api_submit_task(api, x);
+        if (api_may_write(api, x))
+            api_submit_task(api, x);
         return;
     }
     if (!api_has_only(x, HTTP_GET))

@@ -48,6 +48,10 @@ void pending_error(struct pending *pending, unsigned status, const char *code,
 /* The site of a request in `site`; answers the exchange (false) when it is malformed. */
 bool api_site(struct api *api, struct http_exchange *x, struct buf *site);
 
+/* writes.c: may this peer publish, ask, stop, erase? False, answered 403, when it is not on
+ * this machine and has to be (api_options.writes_are_local). */
+bool api_may_write(const struct api *api, struct http_exchange *x);
+
 /* publish.c: POST /v1/tasks/{id}/events */
 void api_publish(struct api *api, struct http_exchange *x, const struct task_key *task);
 /* read.c */

@@ -191,6 +191,45 @@ test('what is wrong is said, with the file or address, and it does not start', a
   assert.match(await failed(start(t, benchOf(t, { [COMMON]: { redis_queue: 'http://x', socketio_port: await freePort() } }))), /redis/i);
 });
 
+test('--check-config reads the bench and judges the whole, and listens nowhere', async (t) => {
+  const folder = benchOf(t, { [COMMON]: { socketio_port: 9000, default_site: SITE, redis_queue: 'redis://127.0.0.1:1' } });
+  const check = async (args, from = folder) => {
+    const child = start(t, from, { args: ['--check-config', ...args] });
+    const { code } = await child.ended;
+    return { code, output: child.output };
+  };
+  assert.deepEqual(await check([]), { code: 0, output: 'configuration ok\n' });
+  for (const [args, from, complaint] of [
+    [['--auth', 'none'], folder, /--listen 0\.0\.0\.0:9000 can be reached by others/],
+    [['--task-guard', 'own', '--auth', 'none', '--insecure'], folder, /--task-guard has to know/],
+    [['--bus', 'http://x'], folder, /--bus is `memory` or a URL/],
+    [['--listen', '0.0.0.0:1'], null, /--listen 0\.0\.0\.0:1 can be reached by others/],
+    [[], path.join(tmpdir(), 'thinkwire-no-such-bench'), /is not there/],
+  ]) {
+    const { code, output } = await check(args, from);
+    assert.equal(code, 1, output);
+    assert.match(output, complaint);
+  }
+});
+
+test('what strangers reach in the place of the original, only programs beside it write to', async (t) => {
+  const it = await around(t);
+  const folder = benchOf(t, { [COMMON]: { redis_queue: it.redis, socketio_port: it.port, default_site: SITE } });
+  const events = `http://127.0.0.1:${it.port}/v1/tasks/mine/events`;
+  const body = JSON.stringify({ type: 'text', text: 'forged', partial: true });
+  const post = (headers = {}) => fetch(events, { method: 'POST', body, headers });
+  let child = start(t, folder, { args: ['--bus', it.redis] });
+  await listening(child);
+  await until(async () => (await post()).status === 200, () => child.output);
+  const refused = await post({ 'X-Forwarded-For': '192.0.2.1' });
+  assert.equal(refused.status, 403);
+  assert.equal((await refused.json()).error.code, 'WRITES_ARE_LOCAL');
+  await child.stop();
+  child = start(t, folder, { args: ['--bus', it.redis, '--native-writes', 'on'] });
+  await listening(child);
+  await until(async () => (await post({ 'X-Forwarded-For': '192.0.2.1' })).status === 200, () => child.output);
+});
+
 test('a port in use is said, with the port, and it does not start', async (t) => {
   const it = await around(t);
   const port = Number(new URL(it.frappe.house.url).port);

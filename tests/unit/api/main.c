@@ -9,5 +9,6 @@ int main(void)
     failures += test_resources();
     failures += test_memory();
     failures += test_away();
+    failures += test_writes();
     return failures;
 }

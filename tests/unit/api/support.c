@@ -128,6 +128,21 @@ static void stop_nothing(void *ctx, const struct task_key *task_key, uint64_t ep
     done(done_ctx, STOP_UNAVAILABLE);
 }
 
+static void make_api(struct bench *b, bool writes_are_local)
+{
+    struct api_options options = {
+        .default_site = "",
+        .publish_limit_bytes = 4 << 20,
+        .publish_limit_events = 5,
+        .load_timeout_ms = 30,
+        .writes_are_local = writes_are_local,
+    };
+    struct api_rooms rooms = {b->loop, b->hub, b->bus, b->sessions, b->counters};
+
+    b->api = api_new(&rooms, &options);
+    b->route_count = api_routes(b->api, b->routes);
+}
+
 struct bench *bench_new(const struct hub_limits *limits,
                         const struct bus_limits *bus_limits, bool is_held)
 {
@@ -144,13 +159,6 @@ struct bench *bench_new(const struct hub_limits *limits,
         .default_site = "",
     };
     struct session_services services = {.stop = stop_nothing};
-    struct api_options options = {
-        .default_site = "",
-        .publish_limit_bytes = 4 << 20,
-        .publish_limit_events = 5,
-        .load_timeout_ms = 30,
-    };
-    struct api_rooms rooms = {0};
 
     b->loop = loop_new();
     b->counters = counters_new();
@@ -159,9 +167,7 @@ struct bench *bench_new(const struct hub_limits *limits,
     b->bus = is_held ? &b->held.bus
                      : bus_memory_new(b->loop, b->hub, bus_limits, b->counters);
     b->sessions = session_set_new(b->loop, b->hub, &sessions, &services, b->counters);
-    rooms = (struct api_rooms){b->loop, b->hub, b->bus, b->sessions, b->counters};
-    b->api = api_new(&rooms, &options);
-    b->route_count = api_routes(b->api, b->routes);
+    make_api(b, false);
     return b;
 }
 
@@ -202,6 +208,17 @@ int with_memory(void **state)
 int with_held(void **state)
 {
     return with_bench(state, true);
+}
+
+int with_local_writes(void **state)
+{
+    struct bench *b;
+
+    (void)with_bench(state, false);
+    b = *state;
+    api_free(b->api);
+    make_api(b, true);
+    return 0;
 }
 
 int without(void **state)
@@ -338,13 +355,14 @@ struct fake_exchange *ask(struct bench *b, enum http_method method, const char *
         .path = slice_make(x->target, len),
         .query = mark == NULL ? slice_make(NULL, 0) : slice_of(mark + 1),
         .body = slice_of(body),
-        .peer = slice_of("127.0.0.1"),
+        .peer = slice_of(b->peer == NULL ? "127.0.0.1" : b->peer),
         .id = slice_of("req_1"),
         .headers = x->headers,
     };
     add_header(x, "thinkwire-producer", b->producer);
     add_header(x, "thinkwire-epoch", b->epoch);
     add_header(x, "thinkwire-counter", b->counter);
+    add_header(x, b->proxy, b->proxy == NULL ? NULL : "for=somebody");
     x->base.ops = &exchange_ops;
     x->base.request = &x->request;
     x->next = b->exchanges;

@@ -55,6 +55,8 @@ struct bench {
     const char *producer;
     const char *epoch;
     const char *counter;
+    const char *proxy; /* name of a header that a proxy adds */
+    const char *peer;  /* NULL: on this machine */
 };
 
 struct hub_limits roomy(void);
@@ -64,6 +66,7 @@ struct bench *bench_new(const struct hub_limits *limits,
 void bench_free(struct bench *b);
 int with_memory(void **state);
 int with_held(void **state);
+int with_local_writes(void **state);
 int without(void **state);
 void settle(struct bench *b);
 void pass_ms(struct bench *b, uint64_t ms);
@@ -88,5 +91,6 @@ int test_publish(void);
 int test_resources(void);
 int test_memory(void);
 int test_away(void);
+int test_writes(void);
 
 #endif
