@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "bus/bus.h"
 #include "engine/sio.h"
+#include "hired.h"
 #include "identity.h"
 #include "keeper.h"
 #include "session/session.h"
@@ -28,11 +29,13 @@ struct broker {
     struct bus_frappe *frappe; /* NULL: no such channel */
     struct identity_desk *desk;
     struct keeper *keeper;
+    struct hired *hired; /* NULL: --worker is off */
     struct session_set *sessions;
     struct sio_server *sio;
     struct api *api;
     struct server *server;
     struct timer drain_bound;
+    unsigned undrained; /* the server, and the worker whose runs others can read */
     bool is_draining;
 };
 
@@ -151,6 +154,15 @@ static bool make_keeper(struct broker *broker, struct buf *error)
     return is_ok;
 }
 
+static bool make_worker(struct broker *broker, struct buf *error)
+{
+    if (!broker->settings->hires)
+        return true;
+    broker->hired =
+        hired_new(broker->loop, broker->settings, broker->bus, broker->counters, error);
+    return broker->hired != NULL;
+}
+
 static void make_sessions(struct broker *broker)
 {
     const struct settings *set = broker->settings;
@@ -234,6 +246,8 @@ static void make_api(struct broker *broker)
                           &options);
     if (broker->frappe != NULL)
         api_add_check(broker->api, "frappe", frappe_trouble, broker->frappe);
+    if (broker->hired != NULL)
+        api_add_check(broker->api, "worker", hired_trouble, broker->hired);
     api_add_check(broker->api, "broker", drain_trouble, broker);
 }
 
@@ -293,6 +307,8 @@ static void free_sources(struct broker *broker)
         identity_desk_free(broker->desk);
     if (broker->frappe != NULL)
         bus_frappe_free(broker->frappe);
+    hired_free(broker->hired);
+    broker->hired = NULL;
     if (broker->bus != NULL)
         broker->bus->ops->free(broker->bus);
     keeper_free(broker->keeper);
@@ -306,6 +322,8 @@ static void on_drained(void *ctx)
 {
     struct broker *broker = ctx;
 
+    if (--broker->undrained > 0)
+        return;
     diag(DIAG_INFO, "broker drained");
     loop_stop(broker->loop);
 }
@@ -324,10 +342,18 @@ static void on_drain_bound(struct timer *timer)
 static void drain(struct broker *broker)
 {
     const struct settings *set = broker->settings;
+    uint64_t bound_ms = set->drain_ms + set->close_timeout_ms;
+    /* In memory a run goes with its readers. */
+    bool finishes = broker->hired != NULL && strcmp(set->bus, "memory") != 0;
 
     broker->is_draining = true;
+    broker->undrained = finishes ? 2 : 1;
     bus_lift_resign(broker->lift);
-    timer_start(&broker->drain_bound, set->drain_ms + set->close_timeout_ms, 0);
+    if (finishes && set->worker.finish_ms > bound_ms)
+        bound_ms = set->worker.finish_ms;
+    timer_start(&broker->drain_bound, bound_ms, 0);
+    if (finishes)
+        hired_drain(broker->hired, on_drained, broker);
     server_drain(broker->server, set->drain_ms, on_drained, broker);
 }
 
@@ -343,7 +369,8 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     broker->counters = counters_new();
     make_log(broker);
     if (!make_bus(broker, error) || !is_bus_fit(broker, error) ||
-        !make_frappe(broker, error) || !make_keeper(broker, error))
+        !make_frappe(broker, error) || !make_keeper(broker, error) ||
+        !make_worker(broker, error))
         goto fail;
     make_sessions(broker);
     make_engine(broker);

@@ -42,12 +42,14 @@ static int serve(const struct settings *settings, struct buf *error)
 int main(int argc, char **argv)
 {
     struct settings settings = {0};
+    size_t row_count = 0;
+    struct config_row *rows = settings_rows(&row_count);
     struct config_request request = {
         .program = "thinkwired",
         .version = THINKWIRE_VERSION,
         .intro = settings_intro,
-        .rows = settings_rows,
-        .row_count = settings_count,
+        .rows = rows,
+        .row_count = row_count,
         .argc = argc - 1,
         .argv = argv + 1,
         .check = complete,
@@ -68,7 +70,8 @@ int main(int argc, char **argv)
         status = complain(&error);
         break;
     }
-    config_release(settings_rows, settings_count, &settings);
+    config_release(rows, row_count, &settings);
+    free(rows);
     buf_release(&error);
     return status;
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings.h"
 
+#include "base/mem.h"
 #include "redis/confirm.h"
 #include "redis/url.h"
 
@@ -44,16 +45,18 @@ static const char group_streams[] = "Streams and joins";
 static const char group_memory[] = "What is remembered, and how long";
 static const char group_bounds[] = "Bounds";
 static const char group_diag[] = "Diagnostics";
+/* The same as that of worker_rows, which follow. */
+static const char group_worker[] = "Generating";
 
 const char settings_intro[] =
     "The Thinkwire broker: carries what AI backends think and say, task by task, to\n"
     "everyone who watches, over Socket.IO, WebSocket and server-sent events.\n"
     "\n"
-    "  thinkwired                                    memory bus: needs nothing else\n"
+    "  thinkwired --worker                           memory bus: needs nothing else\n"
     "  thinkwired --bus redis://127.0.0.1:6379       events through Redis\n"
     "  thinkwired --config /etc/thinkwire.conf       lines of `name value`\n";
 
-const struct config_row settings_rows[] = {
+static const struct config_row own_rows[] = {
     LIST("listen", listen, "127.0.0.1:9000", group_where,
          "Address to listen on: HOST:PORT, [IPV6]:PORT or unix:/path; repeatable."),
     TEXT("bus", bus, "memory", NULL, group_where,
@@ -243,8 +246,23 @@ const struct config_row settings_rows[] = {
          "Which diagnostics are written to standard error."),
     ENUM("log-format", log_format, "text", "text|json", group_diag,
          "How they are written."),
+
+    FLAG("worker", hires, "off", group_worker,
+         "Host a generation worker in this process; with the memory bus there is no "
+         "other way."),
 };
-const size_t settings_count = sizeof(settings_rows) / sizeof(settings_rows[0]);
+#define OWN_ROWS (sizeof(own_rows) / sizeof(own_rows[0]))
+
+struct config_row *settings_rows(size_t *count)
+{
+    struct config_row *rows =
+        mem_array(OWN_ROWS + worker_row_count, sizeof(struct config_row));
+
+    memcpy(rows, own_rows, sizeof(own_rows));
+    memcpy(rows + OWN_ROWS, worker_rows, worker_row_count * sizeof(struct config_row));
+    *count = OWN_ROWS + worker_row_count;
+    return rows;
+}
 
 static bool has_prefix(const char *text, const char *prefix)
 {

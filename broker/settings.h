@@ -4,9 +4,12 @@
 #define THINKWIRE_SETTINGS_H
 
 #include "base/config.h"
+#include "emitters/worker/worker_settings.h"
 
 /* What the rows of settings.c fill; base/config.h says which type a field has. */
 struct settings {
+    struct worker_settings worker; /* first, so that worker_rows fit */
+    bool hires;                    /* --worker */
     struct config_list listen;
     char *bus;
     char *redis_prefix;
@@ -100,8 +103,8 @@ enum writes_choice { WRITES_AUTO, WRITES_LOCAL, WRITES_ON };
 /* WRITES_AUTO resolved. True: who is not on this machine may not write over HTTP. */
 bool settings_writes_are_local(const struct settings *settings);
 
-extern const struct config_row settings_rows[];
-extern const size_t settings_count;
+/* The rows of thinkwired and those of its worker, in one table that the caller frees. */
+struct config_row *settings_rows(size_t *count);
 extern const char settings_intro[];
 
 /* What no single row can tell: false with a message that names the remedy. */

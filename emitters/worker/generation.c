@@ -329,6 +329,7 @@ static struct emitter *open_emitter(struct generation *g, struct emitter_sink *s
         .lease_ms = job->lease_ms,
         .opens_as = RUN_QUEUED, /* until the first event */
         .claim_epoch = job->claim_epoch,
+        .request = job->request, /* should Redis lose it */
         .keeps_text = job->keeps_text,
         .earlier_text = job->earlier_text,
         .earlier_reasoning = job->earlier_reasoning,

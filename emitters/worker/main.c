@@ -89,34 +89,18 @@ static void on_signal(void *ctx, int signum)
     program->is_ending = true;
     diag(DIAG_INFO, "worker ends", DIAG_N("signal", signum),
          DIAG_N("generations", worker_active(program->running)));
-    timer_start(&program->deadline, program->worker.drain_ms, 0);
+    timer_start(&program->deadline, program->worker.finish_ms, 0);
     worker_drain(program->running, on_drained, program);
 }
 
 /* ---- the beginning ---- */
 
-static void say_ready(const struct providers *providers, const char *bus)
-{
-    (void)bus; /* may hold a password */
-    for (size_t i = 0; i < providers->provider_count; i++) {
-        const struct provider *provider = &providers->providers[i];
-        diag(DIAG_INFO, "provider", DIAG_S("name", provider->name),
-             DIAG_S("api", provider->is_demo
-                               ? "demo"
-                               : provider_api_name((enum provider_api)provider->api)),
-             DIAG_S("url", provider->is_demo ? "" : provider->url));
-    }
-    diag(DIAG_INFO, "worker ready", DIAG_S("default_model", providers->default_model));
-}
-
 static int work(struct program *program, struct buf *error)
 {
     struct providers providers = {0};
-    struct worker_options options = {
-        .bus_url = program->bus,
-        .prefix = program->redis_prefix,
-        .providers = &providers,
-    };
+    struct worker_source_redis_options bus = {.url = program->bus,
+                                              .prefix = program->redis_prefix};
+    struct worker_options options = {.providers = &providers};
     struct counters *counters = NULL;
     int status = EXIT_FAILURE;
 
@@ -126,9 +110,11 @@ static int work(struct program *program, struct buf *error)
     program->loop = loop_new();
     counters = counters_new();
     timer_init(&program->deadline, program->loop, on_deadline);
-    program->running = worker_new(program->loop, &options, counters, error);
+    options.source = worker_source_redis_new(program->loop, &bus, error);
+    if (options.source != NULL)
+        program->running = worker_new(program->loop, &options, counters, error);
     if (program->running != NULL) {
-        say_ready(&providers, program->bus);
+        worker_settings_tell(&providers);
         loop_on_signal(program->loop, SIGTERM, on_signal, program);
         loop_on_signal(program->loop, SIGINT, on_signal, program);
         loop_run(program->loop);

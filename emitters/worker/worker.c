@@ -1,19 +1,11 @@
-/* worker.c - takes jobs from Redis and generates: many runs at once on one loop. */
+/* worker.c - takes jobs and generates: many runs at once on one loop. */
 /* SPDX-License-Identifier: MIT */
 #include "worker.h"
 
-#include "base/clock.h"
 #include "base/diag.h"
 #include "base/mem.h"
-#include "codec/json.h"
-#include "emitters/lib/kept.h"
-#include "redis/jobs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-#define CONSUMER_RANDOM 8
-#define CONSUMER_SIZE   (sizeof("worker-") + 2 * (size_t)CONSUMER_RANDOM)
 
 struct worker_counters {
     struct counter *active;
@@ -33,18 +25,12 @@ struct worker {
     struct loop *loop;
     struct worker_options options;
     struct roster roster;
-    struct link *commands;
-    struct link *messages;
-    struct store *store;
-    struct emitter_sink *sink;
-    struct jobs *jobs;
+    struct worker_source *source;
     struct list tasks;
-    struct map *channels; /* name of a :ctl channel to struct task */
     size_t active;
     struct worker_counters count;
     void (*drained)(void *ctx);
     void *drained_ctx;
-    char consumer[CONSUMER_SIZE];
 };
 
 /* One job. */
@@ -56,7 +42,7 @@ struct task {
     size_t site_len;
     char *job_id;
     uint64_t epoch;
-    struct buf channel;
+    bool is_watched;
     bool is_loading;
     bool is_finished; /* the job was, not the run */
     bool is_orphan;   /* the worker is gone; an answer is still to come */
@@ -76,7 +62,8 @@ static struct task_key key_of(const struct task *task)
 static void look_for_more(struct worker *worker)
 {
     if (worker->drained == NULL) {
-        jobs_want(worker->jobs, worker->options.max_generations - worker->active);
+        worker->source->ops->want(worker->source,
+                                  worker->options.max_generations - worker->active);
         return;
     }
     if (worker->active > 0)
@@ -88,15 +75,16 @@ static void look_for_more(struct worker *worker)
 
 static void finish_job(struct task *task)
 {
+    struct worker_source *source = task->worker->source;
+
     if (!task->is_finished)
-        jobs_finish(task->worker->jobs, slice_of(task->job_id));
+        source->ops->finish(source, slice_of(task->job_id));
     task->is_finished = true;
 }
 
 static void free_task(struct task *task)
 {
     buf_release(&task->names);
-    buf_release(&task->channel);
     free(task->job_id);
     free(task);
 }
@@ -105,8 +93,10 @@ static void drop(struct task *task)
 {
     struct worker *worker = task->worker;
 
-    if (map_remove(worker->channels, buf_view(&task->channel)) != NULL)
-        link_unsubscribe(worker->messages, buf_view(&task->channel));
+    struct task_key key = key_of(task);
+
+    if (task->is_watched)
+        worker->source->ops->watch(worker->source, &key, false);
     list_remove(&task->node);
     worker->active--;
     worker->count.active->value--;
@@ -194,12 +184,11 @@ static void generate(struct task *task, const struct store_task *run)
         job.earlier_text = run->text.utf8;
         job.earlier_reasoning = run->reasoning.utf8;
     }
-    store_key(worker->store, &job.task, "ctl", &task->channel);
-    (void)map_set(worker->channels, buf_view(&task->channel), task);
-    link_subscribe(worker->messages, buf_view(&task->channel));
+    task->is_watched = true;
+    worker->source->ops->watch(worker->source, &job.task, true);
     task->generation =
         generation_start(worker->loop, &worker->roster, &worker->options.generation,
-                         worker->sink, &job, &owner);
+                         worker->source->sink, &job, &owner);
 }
 
 static void on_loaded(void *ctx, const struct store_task *run)
@@ -235,7 +224,6 @@ static void on_job(void *ctx, const struct job *job)
     task->epoch = job->epoch;
     task->job_id = mem_text(job->id);
     buf_init(&task->names, 512);
-    buf_init(&task->channel, 1024);
     (void)buf_slice(&task->names, job->task.site);
     task->site_len = task->names.len;
     (void)buf_slice(&task->names, job->task.task_id);
@@ -247,25 +235,26 @@ static void on_job(void *ctx, const struct job *job)
         counter_add(worker->count.again, 1);
     task->is_loading = true;
     struct task_key key = key_of(task);
-    store_load(worker->store, &key, 0, on_loaded, task);
+    worker->source->ops->load(worker->source, &key, on_loaded, task);
 }
 
 /* ---- stops ---- */
 
-static void on_message(void *ctx, struct slice channel, struct slice payload)
+static void on_stop(void *ctx, const struct task_key *key, uint64_t epoch)
 {
     struct worker *worker = ctx;
-    struct task *task = map_get(worker->channels, channel);
-    struct json_member member;
-    uint64_t epoch = 0;
 
-    if (task == NULL || task->generation == NULL || !json_check(payload) ||
-        !json_get(payload, "type", &member) || member.kind != JSON_STRING ||
-        !slice_is(json_string_raw(member.value), "stop"))
-        return;
-    if (json_get(payload, "epoch", &member) && json_u64(member.value, &epoch) &&
-        epoch == task->epoch)
+    LIST_FOR_EACH(it, next, &worker->tasks)
+    {
+        struct task *task = LIST_ENTRY(it, struct task, node);
+        struct task_key own = key_of(task);
+        if (task->epoch != epoch || task->generation == NULL ||
+            !slice_equal(own.task_id, key->task_id) ||
+            !slice_equal(own.site, key->site))
+            continue;
         generation_stop(task->generation);
+        return;
+    }
 }
 
 /* ---- life ---- */
@@ -300,51 +289,19 @@ static void count_all(struct worker_counters *count, struct counters *counters)
                                                 "From taking a job to its first token");
 }
 
-static bool connect(struct worker *worker, struct buf *error)
-{
-    const struct worker_options *options = &worker->options;
-    struct link_options commands = {.name = "thinkwire-worker"};
-    struct link_options messages = {.name = "thinkwire-stops",
-                                    .is_subscriber = true,
-                                    .on_message = on_message,
-                                    .ctx = worker};
-    struct store_limits limits = KEPT_BY_DEFAULT;
-    struct jobs_options jobs = {
-        .url = options->bus_url,
-        .prefix = options->prefix,
-        .consumer = worker->consumer,
-        .silent_ms = options->job_silent_ms,
-        .on_job = on_job,
-        .ctx = worker,
-    };
-
-    worker->commands = link_new(worker->loop, options->bus_url, &commands, error);
-    if (worker->commands == NULL)
-        return false;
-    worker->messages = link_new(worker->loop, options->bus_url, &messages, error);
-    worker->store = store_new(worker->commands, options->prefix, &limits);
-    worker->sink = sink_redis_new(worker->store);
-    worker->jobs = jobs_new(worker->loop, worker->commands, &jobs, error);
-    return worker->messages != NULL && worker->jobs != NULL;
-}
-
 struct worker *worker_new(struct loop *loop, const struct worker_options *options,
                           struct counters *counters, struct buf *error)
 {
     struct worker *worker = mem_new(sizeof(*worker));
-    unsigned char random[CONSUMER_RANDOM];
+    struct worker_desk desk = {.on_job = on_job, .on_stop = on_stop, .ctx = worker};
 
     worker->loop = loop;
     worker->options = *options;
-    worker->channels = map_new();
+    worker->source = options->source;
     list_init(&worker->tasks);
     count_all(&worker->count, counters);
-    random_bytes(random, sizeof(random));
-    (void)snprintf(worker->consumer, CONSUMER_SIZE, "worker-");
-    for (size_t i = 0; i < sizeof(random); i++)
-        (void)snprintf(worker->consumer + 7 + 2 * i, 3, "%02x", random[i]);
-    if (!roster_open(&worker->roster, loop, options->providers, error) ||
-        !connect(worker, error)) {
+    worker->source->ops->open(worker->source, &desk);
+    if (!roster_open(&worker->roster, loop, options->providers, error)) {
         worker_free(worker);
         return NULL;
     }
@@ -354,7 +311,7 @@ struct worker *worker_new(struct loop *loop, const struct worker_options *option
 
 void worker_drain(struct worker *worker, void (*done)(void *ctx), void *ctx)
 {
-    jobs_want(worker->jobs, 0);
+    worker->source->ops->want(worker->source, 0);
     worker->drained = done;
     worker->drained_ctx = ctx;
     look_for_more(worker);
@@ -373,13 +330,8 @@ void worker_free(struct worker *worker)
         if (!task->is_loading)
             free_task(task);
     }
-    jobs_free(worker->jobs);
-    sink_free(worker->sink);
-    store_free(worker->store);
-    link_free(worker->messages);
-    link_free(worker->commands);
+    worker->source->ops->free(worker->source);
     roster_close(&worker->roster);
-    map_free(worker->channels);
     free(worker);
 }
 
@@ -390,7 +342,5 @@ size_t worker_active(const struct worker *worker)
 
 const char *worker_trouble(const struct worker *worker)
 {
-    if (!link_is_up(worker->commands))
-        return link_trouble(worker->commands);
-    return jobs_trouble(worker->jobs);
+    return worker->source->ops->trouble(worker->source);
 }

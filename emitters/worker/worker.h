@@ -1,36 +1,35 @@
-/* worker.h - takes jobs from Redis and generates: many runs at once on one loop. */
+/* worker.h - takes jobs and generates: many runs at once on one loop. */
 /* SPDX-License-Identifier: MIT */
 #ifndef THINKWIRE_WORKER_WORKER_H
 #define THINKWIRE_WORKER_WORKER_H
 
 #include "base/counters.h"
 #include "generation.h"
+#include "source.h"
 
 /*
- *   tw:jobs --> look at the run --> claim it --> generation --> over
- *                  |                                 |
- *                  `- final or gone: forget the job  `- its first word: the job is done with
+ *   source --job--> look at the run --> claim it --> generation --> over
+ *                      |                                 |
+ *                      `- final or gone: forget the job  `- its first word: the job is done with
  *
  * A job whose worker dies before the first word comes to another worker; after it the run is
- * that worker's alone and ends with PRODUCER_LOST by its lease. Stops are heard on the run's
- * `:ctl` channel, at once, and on every publish.
+ * that worker's alone and ends with PRODUCER_LOST by its lease. Stops are heard from the
+ * source, at once, and on every publish.
  */
 struct worker;
 
 struct worker_options {
-    const char *bus_url; /* redis://... */
-    const char *prefix;
+    struct worker_source *source;      /* the worker's from here on, and freed by it */
     const struct providers *providers; /* borrowed */
     struct generation_settings generation;
     size_t max_generations;
     uint64_t lease_ms;
-    uint64_t job_silent_ms; /* see jobs.h; 0 = its default */
     /* After each run; may be NULL. */
     void (*on_report)(void *ctx, const struct generation_report *report);
     void *ctx;
 };
 
-/* NULL with words in `error`. A Redis that is away is no error. */
+/* NULL with words in `error`. */
 struct worker *worker_new(struct loop *loop, const struct worker_options *options,
                           struct counters *counters, struct buf *error);
 /* Takes nothing more; `done` is called once, when what runs is over, or at once. */

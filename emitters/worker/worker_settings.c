@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker_settings.h"
 
+#include "base/diag.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +54,7 @@ const struct config_row worker_rows[] = {
            "Runs that are generated at once."),
     NUMBER("lease-ms", lease_ms, "10000", 500, HOUR_MS, NULL,
            "How long a run outlives a worker that fell silent."),
-    NUMBER("drain-ms", drain_ms, "30000", 0, HOUR_MS, NULL,
+    NUMBER("finish-ms", finish_ms, "30000", 0, HOUR_MS, NULL,
            "How long a worker that was told to end goes on with what runs."),
 };
 const size_t worker_row_count = sizeof(worker_rows) / sizeof(worker_rows[0]);
@@ -118,4 +120,17 @@ void worker_settings_options(const struct worker_settings *settings,
     };
     options->max_generations = (size_t)settings->max_generations;
     options->lease_ms = settings->lease_ms;
+}
+
+void worker_settings_tell(const struct providers *providers)
+{
+    for (size_t i = 0; i < providers->provider_count; i++) {
+        const struct provider *provider = &providers->providers[i];
+        diag(DIAG_INFO, "provider", DIAG_S("name", provider->name),
+             DIAG_S("api", provider->is_demo
+                               ? "demo"
+                               : provider_api_name((enum provider_api)provider->api)),
+             DIAG_S("url", provider->is_demo ? "" : provider->url));
+    }
+    diag(DIAG_INFO, "worker ready", DIAG_S("default_model", providers->default_model));
 }

@@ -17,7 +17,7 @@ struct worker_settings {
     char *system_prompt;
     uint64_t max_generations;
     uint64_t lease_ms;
-    uint64_t drain_ms;
+    uint64_t finish_ms;
 };
 
 extern const struct config_row worker_rows[];
@@ -27,8 +27,10 @@ extern const size_t worker_row_count;
  * file, line and remedy in `error`. */
 bool worker_settings_providers(const struct worker_settings *settings,
                                struct providers *providers, struct buf *error);
-/* What stands in the settings; bus, prefix, providers and callbacks are the caller's. */
+/* What stands in the settings; source, providers and callbacks are the caller's. */
 void worker_settings_options(const struct worker_settings *settings,
                              struct worker_options *options);
+/* One line of diagnostics for each provider, without keys, and that the worker is there. */
+void worker_settings_tell(const struct providers *providers);
 
 #endif

@@ -29,20 +29,24 @@ static void on_report(void *ctx, const struct generation_report *report)
 
 static struct worker *hire(struct office *office)
 {
-    struct worker_options options = {
-        .bus_url = office->shop.scene->redis.url,
+    struct worker_source_redis_options bus = {
+        .url = office->shop.scene->redis.url,
         .prefix = "tw",
+        .job_silent_ms = 300,
+    };
+    struct worker_options options = {
         .providers = &office->providers,
         .generation = {.answer_limit_bytes = 1 << 20},
         .max_generations = 10,
         .lease_ms = 500,
-        .job_silent_ms = 300,
         .on_report = on_report,
         .ctx = office,
     };
     struct buf error;
 
     buf_init(&error, 500);
+    options.source = worker_source_redis_new(office->shop.scene->loop, &bus, &error);
+    assert_non_null(options.source);
     struct worker *worker =
         worker_new(office->shop.scene->loop, &options, office->counters, &error);
     assert_non_null(worker);
