@@ -19,7 +19,7 @@ export class Worker {
     const clean = { ...process.env };
     for (const name of ['OPENAI_API_KEY', 'LLM_URL', 'LLM_MODEL', 'http_proxy', 'HTTP_PROXY']) delete clean[name];
     this.child = new Child(path.join(BIN, 'thinkwire-worker'),
-      ['--bus', house.redis.url, '--log-format', 'json', '--drain-ms', '0', ...own, ...args],
+      ['--bus', house.redis.url, '--log-format', 'json', '--finish-ms', '0', ...own, ...args],
       { env: { ...clean, TELEMETRY_DIR: path.join(house.folder, 'telemetry'), ...env }, cwd: house.folder });
     this.pid = this.child.pid;
     house.own(this);
