@@ -102,6 +102,21 @@ static void wrap_poll(struct buf *out, const struct piece *piece)
     buf_slice(out, piece->data);
 }
 
+/* Only progress has words in other dialects. A line end in what was published stands between
+ * the tokens of its JSON: a blank says the same. */
+static void wrap_line(struct buf *out, const struct piece *piece)
+{
+    size_t start = out->len;
+
+    if (!slice_is(piece->name, "ai_progress"))
+        return;
+    buf_slice(out, piece->data);
+    for (size_t i = start; i < out->len; i++)
+        if (out->data[i] == '\n')
+            out->data[i] = ' ';
+    buf_putc(out, '\n');
+}
+
 void encode_piece(struct buf *out, struct slice site, struct format format,
                   const struct piece *piece)
 {
@@ -119,6 +134,9 @@ void encode_piece(struct buf *out, struct slice site, struct format format,
         return;
     case DIALECT_POLL:
         wrap_poll(out, piece);
+        return;
+    case DIALECT_LINES:
+        wrap_line(out, piece);
         return;
     }
 }

@@ -20,7 +20,8 @@ enum dialect {
     DIALECT_SSE_MULTI,  /* likewise; the id line is a cursor over all tasks */
     DIALECT_SIO_STRING, /* exactly as published */
     DIALECT_SIO_OBJECT, /* with id */
-    DIALECT_POLL        /* elements of a JSON array */
+    DIALECT_POLL,       /* elements of a JSON array */
+    DIALECT_LINES       /* one line of JSON each, to be retold (sse_format.c) */
 };
 
 /* Everything that decides the bytes of an event, packed into the key of a shared burst. */
@@ -225,7 +226,7 @@ struct session_set {
     uint32_t nonce;     /* of this broker, in offsets */
     size_t saved_count;
     struct list graves;          /* buried sessions, linked by `ready` */
-    struct counter *sessions[6]; /* by dialect */
+    struct counter *sessions[7]; /* by dialect */
     struct counter *delivered;
     struct counter *merged;
     struct counter *resyncs;

@@ -118,9 +118,9 @@ static void register_bounds(struct session_set *set, struct counters *counters)
 
 static void register_counters(struct session_set *set, struct counters *counters)
 {
-    static const char *const labels[] = {"kind=\"ws\"",        "kind=\"sse\"",
-                                         "kind=\"sse_multi\"", "kind=\"sio_string\"",
-                                         "kind=\"sio\"",       "kind=\"poll\""};
+    static const char *const labels[] = {
+        "kind=\"ws\"",  "kind=\"sse\"",  "kind=\"sse_multi\"", "kind=\"sio_string\"",
+        "kind=\"sio\"", "kind=\"poll\"", "kind=\"retold\""};
 
     for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
         set->sessions[i] = counters_add(counters, COUNTER_GAUGE, "sessions", labels[i],

@@ -6,6 +6,7 @@
 #include "auth/auth.h"
 #include "base/config.h"
 #include "base/http.h"
+#include "codec/dialect.h"
 #include "engine/sio.h"
 #include "log/hub.h"
 
@@ -110,6 +111,28 @@ void session_ws_route(struct session_set *set, struct ws_route *route);
 /* GET /v1/tasks/{id}/events and /v1/events, streams and long polls. Takes the exchange. */
 void session_stream(struct session_set *set, struct http_exchange *x,
                     const struct task_key *tasks, size_t count);
+
+/* One run, from its first event, as the answer to the request that made it. Takes the
+ * exchange; everything else is read before this returns. */
+enum retell_end {
+    RETELL_TOLD,    /* to its end */
+    RETELL_LEFT,    /* the reader went away before */
+    RETELL_UNBEGUN, /* `waits`: the run ended without a word; `x` is whose asked, again */
+};
+struct session_retell {
+    struct task_key task;
+    uint64_t epoch;
+    enum dialect_form form;
+    unsigned options;    /* enum dialect_option */
+    struct slice model;  /* UTF-8 */
+    const char *headers; /* further lines */
+    bool waits;          /* nothing is answered before the answer's first word (R16) */
+    /* Called exactly once; may be before session_retell() returns. */
+    void (*over)(void *ctx, enum retell_end how, struct http_exchange *x);
+    void *ctx;
+};
+void session_retell(struct session_set *set, struct http_exchange *x,
+                    const struct session_retell *asked);
 
 /* May who sends this request watch the task, or stop it? Told once, perhaps before this
  * returns; `request` and `task` are read before it returns. Always true without a guard. */

@@ -20,7 +20,7 @@
 
 /* ---- writing ---- */
 
-static bool send_buf(struct stream *stream, struct buf *out)
+bool stream_put(struct stream *stream, struct buf *out)
 {
     struct bytes *bytes;
     bool has_room;
@@ -33,19 +33,27 @@ static bool send_buf(struct stream *stream, struct buf *out)
     return has_room;
 }
 
-/* Told at once, or first of all when there is room again. What a join can say is bounded by
- * the number of subscriptions. */
-static void note(struct stream *stream, const char *name, struct slice id,
-                 struct slice data)
+void stream_note(struct stream *stream, const struct buf *out)
 {
     if (stream->pipe == NULL ? stream->x == NULL : stream->pipe->is_closing)
         return;
-    sse_event(&stream->notes, slice_of(name), id, data);
-    if (stream->pipe != NULL && pipe_is_ready(stream->pipe))
-        send_buf(stream, &stream->notes);
+    buf_slice(&stream->notes, buf_view(out));
+    if (stream->pipe != NULL && stream->notes.len > 0 && pipe_is_ready(stream->pipe))
+        stream_put(stream, &stream->notes);
 }
 
-static void finish(struct stream *stream)
+static void note(struct stream *stream, const char *name, struct slice id,
+                 struct slice data)
+{
+    struct buf out;
+
+    buf_init(&out, SIZE_MAX);
+    sse_event(&out, slice_of(name), id, data);
+    stream_note(stream, &out);
+    buf_release(&out);
+}
+
+void stream_finish(struct stream *stream)
 {
     stream->session.is_dead = true;
     if (stream->pipe != NULL && !stream->pipe->is_closing)
@@ -104,6 +112,12 @@ static void on_closed(struct pipe *pipe, const char *reason)
 
     (void)reason;
     stream->pipe = NULL;
+    retelling_over(stream,
+                   stream->retelling != NULL &&
+                           dialect_is_over(&stream->retelling->state)
+                       ? RETELL_TOLD
+                       : RETELL_LEFT,
+                   NULL);
     session_bury(&stream->session);
 }
 
@@ -180,9 +194,17 @@ static uint64_t jittered(const struct session_options *options)
 
 /* The configured time is told, and then, which is what counts, this reader's own: readers that
  * were cut together do not come back together. */
-static void say_hello(struct stream *stream)
+void stream_put_retry(const struct stream *stream, struct buf *out)
 {
     const struct session_options *options = &stream->session.set->options;
+
+    if (options->retry_jitter > 0)
+        buf_printf(out, "retry: %llu\n", (unsigned long long)options->retry_ms);
+    sse_retry(out, jittered(options));
+}
+
+static void say_hello(struct stream *stream)
+{
     struct session *session = &stream->session;
     struct buf out;
 
@@ -196,11 +218,26 @@ static void say_hello(struct stream *stream)
                              LIST_ENTRY(session->subs.next, struct subscription, node));
         buf_putc(&out, '\n');
     }
-    if (options->retry_jitter > 0)
-        buf_printf(&out, "retry: %llu\n", (unsigned long long)options->retry_ms);
-    sse_retry(&out, jittered(options));
-    send_buf(stream, &out);
+    stream_put_retry(stream, &out);
+    stream_put(stream, &out);
     buf_release(&out);
+}
+
+static struct pipe *open_pipe(struct stream *stream, struct http_exchange *x)
+{
+    struct pipe *pipe;
+    struct buf headers;
+
+    buf_init(&headers, 512);
+    buf_puts(&headers,
+             "content-type: text/event-stream\r\n"
+             "cache-control: no-cache, no-store, must-revalidate, no-transform\r\n"
+             "x-accel-buffering: no\r\n");
+    if (stream->retelling != NULL)
+        buf_puts(&headers, retelling_headers(stream->retelling));
+    pipe = http_stream(x, 200, buf_text(&headers), &stream_owner, stream);
+    buf_release(&headers);
+    return pipe;
 }
 
 static void start(struct stream *stream)
@@ -208,25 +245,31 @@ static void start(struct stream *stream)
     struct http_exchange *x = stream->x;
 
     stream->x = NULL;
-    if (has_it_all(stream)) {
+    if (retelling_is_unbegun(stream)) {
+        x->on_closed = NULL;
+        x->on_retire = NULL;
+        retelling_over(stream, RETELL_UNBEGUN, x);
+        session_bury(&stream->session);
+        return;
+    }
+    if (has_it_all(stream) || retelling_has_nothing(stream)) {
         http_respond(x, 204, "cache-control: no-store\r\n", (struct slice){0});
         session_bury(&stream->session);
         return;
     }
-    stream->pipe = http_stream(
-        x, 200,
-        "content-type: text/event-stream\r\n"
-        "cache-control: no-cache, no-store, must-revalidate, no-transform\r\n"
-        "x-accel-buffering: no\r\n",
-        &stream_owner, stream);
+    stream->pipe = open_pipe(stream, x);
     if (stream->pipe == NULL) {
+        retelling_over(stream, RETELL_LEFT, NULL);
         session_bury(&stream->session);
         return;
     }
     stream->beat_ms = loop_now_ms(stream->session.set->loop) +
                       stream->session.set->options.heartbeat_ms;
     alive_init(&stream->alive, loop_now_ms(stream->session.set->loop));
-    say_hello(stream);
+    if (stream->retelling != NULL)
+        retelling_start(stream);
+    else
+        say_hello(stream);
 }
 
 /* ---- the broker is about to end ---- */
@@ -241,12 +284,15 @@ static void send_retry(struct stream *stream)
         return; /* it keeps the delay it was told when it began */
     buf_init(&out, 64);
     sse_retry(&out, retry_ms / 2 + random_below((uint32_t)(retry_ms + 1)));
-    send_buf(stream, &out);
+    stream_put(stream, &out);
     buf_release(&out);
 }
 
 void stream_retire(struct stream *stream)
 {
+    /* It is nobody's to ask for again: it goes on while the broker is there. */
+    if (stream->retelling != NULL && stream->retelling->over != NULL)
+        return;
     if (stream->x != NULL && stream->is_poll) {
         answer_poll(stream);
         return;
@@ -257,7 +303,7 @@ void stream_retire(struct stream *stream)
     if (stream->pipe == NULL)
         return;
     send_retry(stream);
-    finish(stream);
+    stream_finish(stream);
 }
 
 /* ---- the session's slots ---- */
@@ -269,6 +315,8 @@ static bool held_window(struct stream *stream, struct sio_window *window)
     if (stream->awaits_who)
         return false;
     if (!all_loaded(stream) && (stream->is_poll || now < stream->start_by_ms))
+        return false;
+    if (retelling_must_wait(stream))
         return false;
     if (stream->is_poll) {
         *window = (struct sio_window){FRAMING_PLAIN, 4, POLL_EVENTS, POLL_BYTES};
@@ -287,7 +335,7 @@ static bool stream_window(struct session *session, struct sio_window *window)
         return true;
     if (stream->pipe == NULL || !pipe_is_ready(stream->pipe))
         return false;
-    if (stream->notes.len > 0 && !send_buf(stream, &stream->notes))
+    if (stream->notes.len > 0 && !stream_put(stream, &stream->notes))
         return false;
     if (stream->owes_cursor) {
         stream->owes_cursor = false;
@@ -295,12 +343,14 @@ static bool stream_window(struct session *session, struct sio_window *window)
         buf_puts(&out, "id: ");
         stream_cursor(session, &out);
         buf_puts(&out, "\n\n");
-        send_buf(stream, &out);
+        stream_put(stream, &out);
         buf_release(&out);
         if (!pipe_is_ready(stream->pipe))
             return false;
     }
-    *window = (struct sio_window){stream->pipe->framing, 4, UINT_MAX, SIZE_MAX};
+    *window = (struct sio_window){stream->retelling != NULL ? FRAMING_PLAIN
+                                                            : stream->pipe->framing,
+                                  4, UINT_MAX, SIZE_MAX};
     return true;
 }
 
@@ -309,6 +359,8 @@ static bool stream_send(struct session *session, struct bytes *bytes, unsigned p
     struct stream *stream = stream_of(session);
 
     (void)packets;
+    if (stream->retelling != NULL)
+        return retelling_send(stream, bytes);
     if (!stream->is_poll)
         return pipe_send(stream->pipe, bytes);
     if (stream->poll.len > 0)
@@ -327,7 +379,9 @@ static void stream_subscribed(struct subscription *sub, struct slice state)
     struct buf data;
     struct buf id;
 
-    if (stream->is_poll)
+    if (stream->retelling != NULL)
+        retelling_subscribed(sub);
+    if (stream->is_poll || stream->retelling != NULL)
         return;
     buf_init(&data, 4096);
     buf_init(&id, CURSOR_BYTES);
@@ -358,6 +412,10 @@ static void stream_resync(struct subscription *sub, struct slice data)
         stream->poll_resync = "replaced";
         return;
     }
+    if (stream->retelling != NULL) {
+        retelling_resync(sub);
+        return;
+    }
     buf_init(&id, CURSOR_BYTES);
     /* The reader has nothing now: a browser that reconnects must not name the id it had,
      * but "-" until there is another. */
@@ -379,6 +437,10 @@ static void stream_failed(struct subscription *sub, const char *code,
     if (stream->is_poll) {
         stream->poll_error = code;
         session_mark(sub->session);
+        return;
+    }
+    if (stream->retelling != NULL) {
+        retelling_failed(sub, code, message);
         return;
     }
     buf_init(&data, 2048);
@@ -406,6 +468,8 @@ static void stream_after_snapshot(struct subscription *sub)
     struct stream *stream = stream_of(sub->session);
 
     stream->owes_cursor = stream->is_multi;
+    if (stream->retelling != NULL)
+        stream->retelling->owes_whole = true;
 }
 
 static void stream_level(struct session *session)
@@ -419,8 +483,10 @@ static void stream_level(struct session *session)
         return;
     }
     /* Nothing is owed and nothing will come. */
-    if (!stream->owes_cursor && session_is_finished(session))
-        finish(stream);
+    if (!stream->owes_cursor &&
+        (session_is_finished(session) ||
+         (stream->retelling != NULL && dialect_is_over(&stream->retelling->state))))
+        stream_finish(stream);
     else if (stream->owes_cursor)
         session_mark(session);
 }
@@ -428,7 +494,7 @@ static void stream_level(struct session *session)
 static void stream_cut(struct session *session, const char *reason)
 {
     (void)reason;
-    finish(stream_of(session));
+    stream_finish(stream_of(session));
 }
 
 static void stream_free(struct session *session)
@@ -438,6 +504,7 @@ static void stream_free(struct session *session)
     list_remove(&stream->beat);
     buf_release(&stream->notes);
     buf_release(&stream->poll);
+    retelling_free(stream->retelling);
     free(stream);
 }
 
@@ -467,7 +534,7 @@ static void beat(struct stream *stream, uint64_t now)
     if (alive_look(&stream->alive, stream->pipe, false, now) >
         set->options.heartbeat_ms + set->options.silence_ms) {
         counter_add(set->silent_sse, 1);
-        finish(stream);
+        stream_finish(stream);
         return;
     }
     if (!pipe_is_ready(stream->pipe))
@@ -475,7 +542,7 @@ static void beat(struct stream *stream, uint64_t now)
     snprintf(text, sizeof(text), "heartbeat %llu", (unsigned long long)clock_wall_ms());
     buf_init(&out, 256);
     sse_comment(&out, slice_of(text));
-    send_buf(stream, &out);
+    stream_put(stream, &out);
     buf_release(&out);
 }
 

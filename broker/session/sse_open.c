@@ -11,6 +11,7 @@ static void on_held_closed(struct http_exchange *x)
     struct stream *stream = x->owner_data;
 
     stream->x = NULL;
+    retelling_over(stream, RETELL_LEFT, NULL);
     session_bury(&stream->session);
 }
 
@@ -59,20 +60,20 @@ static void read_place(const struct http_request *request, struct buf *place)
 }
 
 static struct stream *stream_new(struct session_set *set, struct http_exchange *x,
-                                 size_t count)
+                                 size_t count, struct retelling *retelling)
 {
-    struct stream *stream = calloc(1, sizeof(*stream));
-    bool is_poll = wants_json(x->request);
+    struct stream *stream = mem_new(sizeof(*stream));
     uint64_t now = loop_now_ms(set->loop);
 
-    if (stream == NULL)
-        abort();
-    stream->is_poll = is_poll;
+    stream->retelling = retelling;
+    /* Clients of the other forms ask for JSON and mean JSON in events. */
+    stream->is_poll = stream->retelling == NULL && wants_json(x->request);
     stream->is_multi = count > 1;
     session_init(&stream->session, set, &stream_ops,
-                 is_poll     ? DIALECT_POLL
-                 : count > 1 ? DIALECT_SSE_MULTI
-                             : DIALECT_SSE);
+                 stream->is_poll             ? DIALECT_POLL
+                 : stream->retelling != NULL ? DIALECT_LINES
+                 : count > 1                 ? DIALECT_SSE_MULTI
+                                             : DIALECT_SSE);
     stream->x = x;
     stream->start_by_ms = now + START_WAIT_MS;
     stream->beat_ms = now + poll_wait_ms(set, x->request->query);
@@ -92,6 +93,7 @@ static void refuse(struct stream *stream, unsigned status, const char *code,
 
     counter_add(stream->session.set->bad_requests, 1);
     stream->x = NULL;
+    retelling_over(stream, RETELL_LEFT, NULL);
     http_respond_error(x, status, code, message, field);
     session_bury(&stream->session);
 }
@@ -270,17 +272,37 @@ static void ask_backend(struct stream *stream, struct stream_call *call)
 void session_stream(struct session_set *set, struct http_exchange *x,
                     const struct task_key *tasks, size_t count)
 {
-    struct stream *stream = stream_new(set, x, count);
+    struct retelling *retelling = NULL;
+    bool is_known = retelling_new(&retelling, x->request->query);
+    struct stream *stream = stream_new(set, x, count, retelling);
 
     if (count == 0 || count > set->options.max_subscriptions)
         refuse(stream, 422, "INVALID_VALUE", "name at least one task and not too many",
                "task_id");
     else if (stream->is_poll && count > 1)
         refuse(stream, 422, "INVALID_VALUE", "a long poll reads one task", "task_id");
+    else if (!is_known)
+        refuse(stream, 422, "INVALID_VALUE",
+               "the forms are native, openai, chat, ai-sdk and ag-ui", "format");
+    else if (stream->retelling != NULL && count > 1)
+        refuse(stream, 422, "INVALID_VALUE",
+               "several tasks are told in native form only", "format");
     else if (set->options.frappe.guard == TASK_GUARD_BACKEND)
         ask_backend(stream, call_new(stream, tasks, count));
     else if (request_may_be_known(set, x->request))
         ask_who(call_new(stream, tasks, count));
     else
         open_stream(stream, tasks, count, (struct slice){0});
+}
+
+void session_retell(struct session_set *set, struct http_exchange *x,
+                    const struct session_retell *asked)
+{
+    struct stream *stream = stream_new(set, x, 1, retelling_of(asked));
+
+    if (add_tasks(stream, &asked->task, 1, (struct slice){0})) {
+        session_mark(&stream->session);
+        return;
+    }
+    refuse(stream, 503, "TOO_MANY", "too many tasks", NULL);
 }

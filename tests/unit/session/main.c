@@ -18,6 +18,7 @@ int main(void)
     failures += test_slow();
     failures += test_ws();
     failures += test_sse();
+    failures += test_format();
     failures += test_sio();
     failures += test_snapshot();
     failures += test_life();

@@ -189,6 +189,7 @@ int test_slow(void);
 int test_runs(void);
 int test_ws(void);
 int test_sse(void);
+int test_format(void);
 int test_poll(void);
 int test_sio(void);
 int test_snapshot(void);
