@@ -19,6 +19,7 @@ static struct worker_source *make_source(struct loop *loop,
     const struct worker_source_redis_options redis = {
         .url = settings->bus,
         .prefix = settings->redis_prefix,
+        .job_silent_ms = settings->worker.job_silent_ms,
     };
 
     if (strcmp(settings->bus, "memory") == 0)

@@ -99,7 +99,9 @@ static int work(struct program *program, struct buf *error)
 {
     struct providers providers = {0};
     struct worker_source_redis_options bus = {.url = program->bus,
-                                              .prefix = program->redis_prefix};
+                                              .prefix = program->redis_prefix,
+                                              .job_silent_ms =
+                                                  program->worker.job_silent_ms};
     struct worker_options options = {.providers = &providers};
     struct counters *counters = NULL;
     int status = EXIT_FAILURE;

@@ -54,6 +54,9 @@ const struct config_row worker_rows[] = {
            "Runs that are generated at once."),
     NUMBER("lease-ms", lease_ms, "10000", 500, HOUR_MS, NULL,
            "How long a run outlives a worker that fell silent."),
+    NUMBER("job-silent-ms", job_silent_ms, "15000", 500, HOUR_MS, NULL,
+           "A request whose worker has said nothing about it for so long is handed to "
+           "another one."),
     NUMBER("finish-ms", finish_ms, "30000", 0, HOUR_MS, NULL,
            "How long a worker that was told to end goes on with what runs."),
 };

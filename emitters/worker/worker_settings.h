@@ -17,6 +17,7 @@ struct worker_settings {
     char *system_prompt;
     uint64_t max_generations;
     uint64_t lease_ms;
+    uint64_t job_silent_ms;
     uint64_t finish_ms;
 };
 
