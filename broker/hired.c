@@ -10,6 +10,7 @@
 struct hired {
     struct providers providers;
     struct worker *worker;
+    struct telemetry *telemetry;
 };
 
 static struct worker_source *make_source(struct loop *loop,
@@ -45,6 +46,9 @@ struct hired *hired_new(struct loop *loop, const struct settings *settings,
 
     worker_settings_options(&settings->worker, &options);
     if (worker_settings_providers(&settings->worker, &hired->providers, error)) {
+        hired->telemetry = worker_settings_telemetry(&settings->worker, counters);
+        options.on_report = telemetry_report;
+        options.ctx = hired->telemetry;
         options.source = make_source(loop, settings, bus, error);
         if (options.source != NULL && hire(hired, loop, &options, counters, error))
             return hired;
@@ -63,6 +67,7 @@ void hired_free(struct hired *hired)
     if (hired == NULL)
         return;
     worker_free(hired->worker);
+    telemetry_free(hired->telemetry);
     providers_release(&hired->providers);
     free(hired);
 }

@@ -27,6 +27,8 @@ static bool write_prompt(struct generation *g, struct prompt *prompt, struct buf
 
     if (g->settings->system_prompt != NULL && g->settings->system_prompt[0] != '\0')
         prompt_add(prompt, "system", slice_of(g->settings->system_prompt));
+    if (g->memory.len > 0)
+        prompt_add(prompt, "system", buf_view(&g->memory));
     if (!prompt_read(prompt, g->ask.messages, error))
         return false;
     if (g->stage == STAGE_PLAN) {
@@ -94,7 +96,7 @@ static void log_failure(const struct generation *g, const struct failure *failur
 {
     diag(DIAG_INFO, "provider call failed",
          DIAG_SLICE("task", generation_task(g).task_id),
-         DIAG_S("request_id", g->ask.request_id == NULL ? "" : g->ask.request_id),
+         DIAG_S("request_id", g->ask.request_id),
          DIAG_S("provider", g->called->provider->name),
          DIAG_S("api", provider_api_name(g->step.api)),
          DIAG_S("mode", g->step.is_plain ? "plain" : "stream"),
@@ -268,6 +270,53 @@ void generation_on_pause(struct timer *timer)
     call(LIST_ENTRY(timer, struct generation, pause));
 }
 
+static void begin_stages(struct generation *g)
+{
+    if (g->ask.mode != ASK_AUTONOMOUS || g->is_continue) {
+        begin_stage(g, STAGE_ANSWER);
+        return;
+    }
+    tell_stage(g, 1, "plan");
+    begin_stage(g, STAGE_PLAN);
+}
+
+/* ---- the memory service ---- */
+
+static void on_memory(void *ctx, const struct memory_found *found)
+{
+    struct generation *g = ctx;
+
+    g->recall = NULL;
+    g->memory_ms = found->elapsed_ms;
+    g->memory_results = found->count;
+    (void)buf_slice(&g->memory, found->text);
+    diag(DIAG_INFO, "Memory retrieval completed",
+         DIAG_S("request_id", g->ask.request_id),
+         DIAG_N("memory_ms", found->elapsed_ms), DIAG_N("results_count", found->count),
+         DIAG_N("total_tokens", found->tokens), DIAG_S("trouble", found->trouble));
+    begin_stages(g);
+}
+
+/* Before the call, and never in its way: in time or not at all (C10). */
+static void ask_memory(struct generation *g)
+{
+    struct buf query;
+
+    buf_init(&query, MEMORY_QUERY_BYTES);
+    memory_query(g->ask.messages, &query);
+    struct memory_question question = {
+        .query = buf_view(&query),
+        .user = g->ask.user,
+        .conversation_id = g->ask.conversation_id,
+    };
+    diag(DIAG_INFO, "Retrieving memory context",
+         DIAG_S("request_id", g->ask.request_id),
+         DIAG_SLICE("task", generation_task(g).task_id));
+    g->recall = memory_ask(roster_memory_client(g->roster, g->loop),
+                           &g->settings->memory, &question, on_memory, g);
+    buf_release(&query);
+}
+
 void generation_begin_calls(struct generation *g)
 {
     const char *name =
@@ -285,12 +334,11 @@ void generation_begin_calls(struct generation *g)
         generation_refuse(g, "MODEL_NOT_FOUND", "No provider has this model.");
         return;
     }
-    if (g->ask.mode != ASK_AUTONOMOUS || g->is_continue) {
-        begin_stage(g, STAGE_ANSWER);
-        return;
-    }
-    tell_stage(g, 1, "plan");
-    begin_stage(g, STAGE_PLAN);
+    if (g->ask.uses_memory && g->settings->memory.url != NULL &&
+        g->settings->memory.url[0] != '\0')
+        ask_memory(g);
+    else
+        begin_stages(g);
 }
 
 void generation_cut(struct generation *g)
@@ -301,6 +349,9 @@ void generation_cut(struct generation *g)
     g->attempt = NULL;
     g->demo = NULL;
     timer_stop(&g->pause);
+    if (g->recall != NULL)
+        memory_cancel(g->recall);
+    g->recall = NULL;
     if (attempt != NULL)
         attempt_cancel(attempt);
     if (demo != NULL)

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define TEXT_MAX_BYTES EMITTER_MAX_TEXT_BYTES
+#define TEXT_MAX_BYTES ((size_t)EMITTER_MAX_TEXT_BYTES)
 #define EVENT_BYTES    4096
 
 /* ---- what is told ---- */
@@ -268,9 +268,12 @@ static const struct generation_report *write_report(struct generation *g,
         .started_ms = g->started_wall_ms,
         .elapsed_ms = loop_now_ms(g->loop) - g->started_ms,
         .first_token_ms = g->first_token_ms == 0 ? 0 : g->first_token_ms - 1,
+        .memory_ms = g->memory_ms,
+        .memory_results = g->memory_results,
         .usage = g->usage,
         .cost_usd = g->cost_usd,
         .text_length = g->text_length,
+        .is_continue = g->is_continue,
         .partial_length = g->partial_length,
         .trimmed_bytes = g->trimmed_bytes,
         .retries = g->earlier.retries + g->judge.retries,
@@ -360,8 +363,7 @@ static void take_partial(struct generation *g, const struct generation_job *job)
 struct generation *generation_start(struct loop *loop, struct roster *roster,
                                     const struct generation_settings *settings,
                                     struct emitter_sink *sink,
-                                    const struct generation_job *job,
-                                    const struct generation_owner *owner)
+                                    const struct generation_job *job)
 {
     struct generation *g = mem_new(sizeof(*g));
     struct buf error;
@@ -369,7 +371,7 @@ struct generation *generation_start(struct loop *loop, struct roster *roster,
     g->loop = loop;
     g->roster = roster;
     g->settings = settings;
-    g->owner = *owner;
+    g->owner = job->owner;
     g->claim_epoch = job->claim_epoch;
     g->started_ms = loop_now_ms(loop);
     g->started_wall_ms = clock_wall_ms();
@@ -381,6 +383,7 @@ struct generation *generation_start(struct loop *loop, struct roster *roster,
     buf_init(&g->scratch, 2 * TEXT_MAX_BYTES);
     buf_init(&g->plan, TEXT_MAX_BYTES);
     buf_init(&g->said, 2 * TEXT_MAX_BYTES);
+    buf_init(&g->memory, 2 * MEMORY_ANSWER_BYTES);
     timer_init(&g->pause, loop, generation_on_pause);
     turn_task_init(&g->cut, on_cut);
     buf_init(&error, EVENT_BYTES);
@@ -409,6 +412,7 @@ void generation_free(struct generation *g)
     buf_release(&g->names);
     buf_release(&g->text);
     buf_release(&g->plan);
+    buf_release(&g->memory);
     buf_release(&g->said);
     buf_release(&g->scratch);
     free(g);

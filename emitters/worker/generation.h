@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "emitters/lib/emitter.h"
 #include "judge.h"
+#include "memory.h"
 #include "roster.h"
 
 /*
@@ -21,6 +22,7 @@ struct generation_settings {
     struct judge_settings judge;
     size_t answer_limit_bytes; /* of one event or document of a provider */
     const char *system_prompt; /* before the client's messages; "" = none */
+    struct memory_settings memory;
 };
 
 /* How it went, for log and telemetry; valid during on_over. */
@@ -36,10 +38,12 @@ struct generation_report {
     uint64_t started_ms; /* wall */
     uint64_t elapsed_ms;
     uint64_t first_token_ms; /* from the start of the generation; 0 = no token */
-    uint64_t memory_ms;
+    uint64_t memory_ms;      /* how long the memory service was waited for */
+    size_t memory_results;
     struct stream_usage usage;
-    const char *cost_usd;  /* "" = unknown */
-    size_t text_length;    /* code points, of this run */
+    const char *cost_usd; /* "" = unknown */
+    size_t text_length;   /* code points, of this run */
+    bool is_continue;
     size_t partial_length; /* of a continue: code points it began with */
     uint64_t trimmed_bytes;
     unsigned retries;
@@ -48,16 +52,6 @@ struct generation_report {
     const char *breaker; /* of that provider now: as breaker_state_name(), or "" */
     bool was_shortened;  /* the partial did not fit into the prompt (S10) */
     const struct failure *failure; /* the last one; class NONE when there was none */
-};
-
-struct generation_job {
-    struct task_key task;
-    struct slice request;      /* JSON of ask.h */
-    struct slice earlier_text; /* of the runs it continues */
-    struct slice earlier_reasoning;
-    bool keeps_text;      /* a continue */
-    uint64_t claim_epoch; /* of the queued run */
-    uint64_t lease_ms;
 };
 
 struct generation;
@@ -70,18 +64,28 @@ struct generation_owner {
     void *ctx;
 };
 
+struct generation_job {
+    struct task_key task;
+    struct slice request;      /* JSON of ask.h */
+    struct slice earlier_text; /* of the runs it continues */
+    struct slice earlier_reasoning;
+    bool keeps_text;      /* a continue */
+    uint64_t claim_epoch; /* of the queued run */
+    uint64_t lease_ms;
+    struct generation_owner owner;
+};
+
 /* Never inside a callback of its own. All but roster, settings and sink is copied. */
 struct generation *generation_start(struct loop *loop, struct roster *roster,
                                     const struct generation_settings *settings,
                                     struct emitter_sink *sink,
-                                    const struct generation_job *job,
-                                    const struct generation_owner *owner);
+                                    const struct generation_job *job);
 /* Somebody asked for it: ends with `stopped`. Harmless when it is over. */
-void generation_stop(struct generation *generation);
+void generation_stop(struct generation *g);
 /* Without a word: the run is left to its lease. on_over is not called. */
-void generation_free(struct generation *generation);
+void generation_free(struct generation *g);
 
-struct task_key generation_task(const struct generation *generation);
-uint64_t generation_epoch(const struct generation *generation);
+struct task_key generation_task(const struct generation *g);
+uint64_t generation_epoch(const struct generation *g);
 
 #endif

@@ -34,6 +34,7 @@ struct generation {
     struct breaker_ticket ticket;
     struct attempt *attempt;
     struct demo *demo;
+    struct memory_call *recall;
     struct timer pause;
     enum generation_stage stage;
     struct {
@@ -46,7 +47,8 @@ struct generation {
     /* what was said */
     struct buf text; /* the answer, with what it continues */
     struct buf plan;
-    struct buf said; /* what the trim compares with */
+    struct buf memory; /* what the memory service knew */
+    struct buf said;   /* what the trim compares with */
     struct buf scratch;
     struct trim trim;
     bool is_trimming;
@@ -58,6 +60,8 @@ struct generation {
     bool was_shortened;
 
     /* how it went */
+    uint64_t memory_ms;
+    size_t memory_results;
     struct stream_usage usage;
     bool has_usage;
     enum stream_finish finish;

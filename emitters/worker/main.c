@@ -104,6 +104,7 @@ static int work(struct program *program, struct buf *error)
                                                   program->worker.job_silent_ms};
     struct worker_options options = {.providers = &providers};
     struct counters *counters = NULL;
+    struct telemetry *telemetry = NULL;
     int status = EXIT_FAILURE;
 
     if (!worker_settings_providers(&program->worker, &providers, error))
@@ -111,6 +112,9 @@ static int work(struct program *program, struct buf *error)
     worker_settings_options(&program->worker, &options);
     program->loop = loop_new();
     counters = counters_new();
+    telemetry = worker_settings_telemetry(&program->worker, counters);
+    options.on_report = telemetry_report;
+    options.ctx = telemetry;
     timer_init(&program->deadline, program->loop, on_deadline);
     options.source = worker_source_redis_new(program->loop, &bus, error);
     if (options.source != NULL)
@@ -124,6 +128,7 @@ static int work(struct program *program, struct buf *error)
         status = EXIT_SUCCESS;
     }
     timer_release(&program->deadline);
+    telemetry_free(telemetry);
     loop_free(program->loop);
     counters_free(counters);
     providers_release(&providers);

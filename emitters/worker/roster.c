@@ -11,6 +11,8 @@
 #define KEY_MAX_BYTES 4096
 /* Pairs of address and model; more are not remembered, only asked twice. */
 #define CHAT_ONLY_MAX 10000
+/* To the memory service; more questions at once wait, within their second. */
+#define MEMORY_CONNECTIONS 50
 
 /* ---- keys ---- */
 
@@ -106,6 +108,7 @@ void roster_close(struct roster *roster)
         http_client_free(roster->seats[i].http);
         free(roster->seats[i].authorization);
     }
+    http_client_free(roster->memory);
     map_free(roster->chat_only);
     free(roster->seats);
     *roster = (struct roster){0};
@@ -155,4 +158,16 @@ void roster_remember_chat(struct roster *roster, const struct seat *seat,
     write_pair(&pair, seat, model);
     (void)map_set(roster->chat_only, buf_view(&pair), roster);
     buf_release(&pair);
+}
+
+struct http_client *roster_memory_client(struct roster *roster, struct loop *loop)
+{
+    struct http_client_options options = {
+        .max_connections_per_host = MEMORY_CONNECTIONS,
+        .max_idle_connections = MEMORY_CONNECTIONS,
+    };
+
+    if (roster->memory == NULL)
+        roster->memory = http_client_new(loop, &options);
+    return roster->memory;
 }

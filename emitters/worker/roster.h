@@ -25,7 +25,8 @@ struct roster {
     const struct providers *providers; /* borrowed */
     struct seat *seats;
     size_t count;
-    struct map *chat_only; /* "<url> <model>" that refused the Responses API */
+    struct http_client *memory; /* for the memory service; NULL until it is asked */
+    struct map *chat_only;      /* "<url> <model>" that refused the Responses API */
 };
 
 /* Reads keys from the environment and from files. False with words in `error`. */
@@ -41,5 +42,8 @@ enum provider_api roster_api(const struct roster *roster, const struct seat *sea
                              const char *model);
 void roster_remember_chat(struct roster *roster, const struct seat *seat,
                           const char *model);
+
+/* Kept-alive connections to the memory service, made at the first call. */
+struct http_client *roster_memory_client(struct roster *roster, struct loop *loop);
 
 #endif

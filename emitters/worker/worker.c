@@ -176,9 +176,8 @@ static void generate(struct task *task, const struct store_task *run)
         .keeps_text = run->keeps_text,
         .claim_epoch = task->epoch,
         .lease_ms = worker->options.lease_ms,
+        .owner = {.on_begun = on_begun, .on_over = on_over, .ctx = task},
     };
-    struct generation_owner owner = {
-        .on_begun = on_begun, .on_over = on_over, .ctx = task};
 
     if (run->keeps_text) {
         job.earlier_text = run->text.utf8;
@@ -188,7 +187,7 @@ static void generate(struct task *task, const struct store_task *run)
     worker->source->ops->watch(worker->source, &job.task, true);
     task->generation =
         generation_start(worker->loop, &worker->roster, &worker->options.generation,
-                         worker->source->sink, &job, &owner);
+                         worker->source->sink, &job);
 }
 
 static void on_loaded(void *ctx, const struct store_task *run)

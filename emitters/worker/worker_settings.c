@@ -59,6 +59,31 @@ const struct config_row worker_rows[] = {
            "another one."),
     NUMBER("finish-ms", finish_ms, "30000", 0, HOUR_MS, NULL,
            "How long a worker that was told to end goes on with what runs."),
+    FLAG("telemetry", telemetry, "on", "ENABLE_TELEMETRY",
+         "Whether a line of JSON is kept about each run: times, tokens, how it ended."),
+    {.name = "telemetry-dir",
+     .type = CONFIG_TEXT,
+     .offset = FIELD(telemetry_dir),
+     .default_text = "telemetry_data",
+     .env_alias = "TELEMETRY_DIR",
+     .help = "Folder for these lines, a file per day; made when it does not exist.",
+     .group = "Generating"},
+    WORDS(
+        "memory-url", memory_url,
+        "Memory service that requests with \"memory\" ask first; empty: there is none."),
+    WORDS("memory-key-env", memory_key_env,
+          "Environment variable that holds the memory service's key."),
+    NUMBER(
+        "memory-timeout-ms", memory_timeout_ms, "1000", 1, 60000, NULL,
+        "How long the memory service is waited for; then the request goes on without."),
+    NUMBER("memory-top-k", memory_top_k, "10", 1, 1000, NULL,
+           "Most results that are taken (fast profile: 5)."),
+    NUMBER("memory-token-budget", memory_token_budget, "1500", 1, 1000000, NULL,
+           "Most tokens of results that are taken (fast profile: 800)."),
+    NUMBER("memory-clip-sentences", memory_clip_sentences, "2", 0, 1000, NULL,
+           "Sentences of each result, 0 = all (fast profile: 1)."),
+    NUMBER("memory-min-score-percent", memory_min_score_percent, "70", 0, 100, NULL,
+           "Results that are less relevant are left out (fast profile: 80)."),
 };
 const size_t worker_row_count = sizeof(worker_rows) / sizeof(worker_rows[0]);
 
@@ -109,6 +134,29 @@ bool worker_settings_providers(const struct worker_settings *settings,
     return is_good;
 }
 
+struct telemetry *worker_settings_telemetry(const struct worker_settings *settings,
+                                            struct counters *counters)
+{
+    if (!settings->telemetry || settings->telemetry_dir[0] == '\0')
+        return NULL;
+    return telemetry_new(settings->telemetry_dir, counters);
+}
+
+static struct memory_settings memory_of(const struct worker_settings *settings)
+{
+    bool has_key = settings->memory_key_env[0] != '\0';
+
+    return (struct memory_settings){
+        .url = settings->memory_url,
+        .key = has_key ? getenv(settings->memory_key_env) : NULL,
+        .timeout_ms = settings->memory_timeout_ms,
+        .top_k = settings->memory_top_k,
+        .token_budget = settings->memory_token_budget,
+        .clip_sentences = settings->memory_clip_sentences,
+        .min_score_percent = settings->memory_min_score_percent,
+    };
+}
+
 void worker_settings_options(const struct worker_settings *settings,
                              struct worker_options *options)
 {
@@ -120,6 +168,7 @@ void worker_settings_options(const struct worker_settings *settings,
                   .retry_total_ms = settings->retry_total_ms},
         .answer_limit_bytes = (size_t)settings->answer_limit_bytes,
         .system_prompt = settings->system_prompt,
+        .memory = memory_of(settings),
     };
     options->max_generations = (size_t)settings->max_generations;
     options->lease_ms = settings->lease_ms;

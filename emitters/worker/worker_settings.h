@@ -4,6 +4,7 @@
 #define THINKWIRE_WORKER_WORKER_SETTINGS_H
 
 #include "base/config.h"
+#include "telemetry.h"
 #include "worker.h"
 
 struct worker_settings {
@@ -19,6 +20,15 @@ struct worker_settings {
     uint64_t lease_ms;
     uint64_t job_silent_ms;
     uint64_t finish_ms;
+    bool telemetry;
+    char *telemetry_dir;
+    char *memory_url;
+    char *memory_key_env;
+    uint64_t memory_timeout_ms;
+    uint64_t memory_top_k;
+    uint64_t memory_token_budget;
+    uint64_t memory_clip_sentences;
+    uint64_t memory_min_score_percent;
 };
 
 extern const struct config_row worker_rows[];
@@ -28,6 +38,9 @@ extern const size_t worker_row_count;
  * file, line and remedy in `error`. */
 bool worker_settings_providers(const struct worker_settings *settings,
                                struct providers *providers, struct buf *error);
+/* Where the rows of runs go (T1); NULL when it is switched off. The caller's. */
+struct telemetry *worker_settings_telemetry(const struct worker_settings *settings,
+                                            struct counters *counters);
 /* What stands in the settings; source, providers and callbacks are the caller's. */
 void worker_settings_options(const struct worker_settings *settings,
                              struct worker_options *options);

@@ -8,6 +8,7 @@ int main(void)
 
     failures += test_judge();
     failures += test_judge_property();
+    failures += test_memory();
     failures += test_prompt();
     failures += test_providers();
     failures += test_think();

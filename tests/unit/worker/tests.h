@@ -14,6 +14,7 @@
 int test_failure(void);
 int test_judge(void);
 int test_judge_property(void);
+int test_memory(void);
 int test_prompt(void);
 int test_providers(void);
 int test_stream(void);
