@@ -145,7 +145,10 @@ class Answer {
       this.call.pieces += 1;
     }
     if (await this.#fault(pieces.length, dialect)) return;
-    if (await this.all(dialect.end(pieces))) this.response.end();
+    const end = dialect.end(pieces);
+    if (!await this.all(end.slice(0, this.rule.hang_end ?? end.length))) return;
+    if (this.rule.hang_end !== undefined) await this.silence();
+    else this.response.end();
   }
 
   async give(Dialect_, request) {
