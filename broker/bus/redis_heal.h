@@ -20,6 +20,11 @@
  *       +--reconnected--> VERIFY +------+
  *                    last entry held: still there, and the same?
  *
+ * What is compared is compared over one connection and heard over another. After a failover
+ * they come to the new server one after the other, so VERIFY is due when the second of them
+ * is there: it waits for commands where the subscription was first, and is asked again where
+ * that was compared with the old server meanwhile.
+ *
  * An answer that comes when `step` has become something else is thrown away and the new
  * question asked: what arrived meanwhile was newer.
  */
@@ -50,6 +55,7 @@ struct watch {
     /* When the question on its way was asked: */
     struct event_id asked_latest;
     struct event_id asked_held; /* the last id of the topic */
+    uint64_t confirmed; /* the connection (a count) on which it is subscribed; 0 = none */
     uint64_t heard_ms;
     uint64_t probe_ms;
 };

@@ -87,7 +87,8 @@ void bus_watch_history(void *ctx, struct topic *topic);
 void bus_watch_subscribed(struct bus_redis *bus, struct slice channel);
 void bus_watch_message(struct bus_redis *bus, struct slice channel,
                        struct slice payload);
-/* Asks again what could not be asked while Redis was away. */
+/* Asks again what could not be asked while Redis was away, and compares what was compared
+ * over the connection before. */
 void bus_watch_resume(struct bus_redis *bus);
 void bus_watch_tick(struct timer *timer);
 void bus_watch_release(struct bus_redis *bus);

@@ -99,6 +99,7 @@ void bus_watch_subscribed(struct bus_redis *bus, struct slice channel)
     if (watch == NULL)
         return;
     watch->heard_ms = loop_now_ms(bus->loop);
+    watch->confirmed = link_stats(bus->messages)->connects;
     watch_go(watch, topic_phase(watch->topic) == TOPIC_READY ? STEP_VERIFY : STEP_LOAD);
 }
 
@@ -163,11 +164,26 @@ void bus_watch_history(void *ctx, struct topic *topic)
 
 /* ---- time ---- */
 
+/* It was compared over the connection before this one, which may have led to another server
+ * than the subscription. One that is not confirmed yet compares by itself when it is. */
+static bool was_compared_elsewhere(const struct watch *watch)
+{
+    const struct link *messages = watch->bus->messages;
+
+    return watch_is_live(watch) && link_is_up(messages) &&
+           watch->confirmed == link_stats(messages)->connects;
+}
+
 static bool resume_one(struct slice key, void *value, void *ctx)
 {
+    struct watch *watch = value;
+
     (void)key;
     (void)ctx;
-    watch_ask(value);
+    if (was_compared_elsewhere(watch))
+        watch_go(watch, STEP_VERIFY);
+    else
+        watch_ask(watch);
     return true;
 }
 

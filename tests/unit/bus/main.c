@@ -7,6 +7,7 @@ int main(void)
     int failures = test_event();
     failures += test_redis();
     failures += test_heal();
+    failures += test_failover();
     failures += test_history();
     failures += test_server();
     failures += test_frappe();

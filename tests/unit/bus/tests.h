@@ -10,6 +10,7 @@
 int test_event(void);
 int test_redis(void);
 int test_heal(void);
+int test_failover(void);
 int test_history(void);
 int test_endings(void);
 int test_server(void);
