@@ -138,7 +138,7 @@ static void a_silent_workers_job_is_handed_on_until_it_is_finished(void **state)
     assert_true(factory.b.is_again);
     assert_string_equal(factory.b.id, factory.a.id);
     jobs_finish(factory.b.jobs, slice_of(factory.b.id));
-    scene_idle(factory.shop.scene, 3 * SILENT_MS);
+    scene_idle(factory.shop.scene, 3 * (uint64_t)SILENT_MS);
     assert_int_equal(factory.b.count, 1);
     assert_string_equal(scene_ask(factory.shop.scene, "XLEN tw:jobs"), "0");
     assert_string_equal(scene_ask(factory.shop.scene, "XPENDING tw:jobs workers"),
