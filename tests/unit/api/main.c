@@ -10,5 +10,6 @@ int main(void)
     failures += test_memory();
     failures += test_away();
     failures += test_writes();
+    failures += test_submit();
     return failures;
 }

@@ -37,6 +37,25 @@ static void held_open(struct bus *bus, const struct run_open_request *request,
     of(bus)->ctx = ctx;
 }
 
+static void held_submit(struct bus *bus, const struct run_open_request *request,
+                        void (*done)(void *ctx, enum publish_status status,
+                                     uint64_t epoch),
+                        void *ctx)
+{
+    (void)snprintf(of(bus)->request, sizeof(of(bus)->request), "%.*s",
+                   (int)request->request.len, request->request.ptr);
+    held_open(bus, request, done, ctx);
+}
+
+static void held_recall(struct bus *bus, const struct task_key *task_key,
+                        void (*done)(void *ctx, const struct bus_kept *kept), void *ctx)
+{
+    (void)task_key;
+    of(bus)->asked++;
+    of(bus)->recalled = done;
+    of(bus)->ctx = ctx;
+}
+
 static void held_stop(struct bus *bus, const struct task_key *task_key, uint64_t epoch,
                       void (*done)(void *ctx, enum stop_status status), void *ctx)
 {
@@ -82,6 +101,8 @@ static void held_free(struct bus *bus)
 static const struct bus_ops held_ops = {
     .publish = held_publish,
     .open = held_open,
+    .submit = held_submit,
+    .recall = held_recall,
     .stop = held_stop,
     .erase = held_erase,
     .list = held_list,
@@ -134,6 +155,8 @@ static void make_api(struct bench *b, bool writes_are_local)
         .default_site = "",
         .publish_limit_bytes = 4 << 20,
         .publish_limit_events = 5,
+        .submit_limit_bytes = 1 << 20,
+        .max_message_chars = 20,
         .load_timeout_ms = 30,
         .writes_are_local = writes_are_local,
     };

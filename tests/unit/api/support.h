@@ -32,11 +32,13 @@ struct held_bus {
     struct bus bus;
     void (*published)(void *ctx, const struct publish_result *result);
     void (*opened)(void *ctx, enum publish_status status, uint64_t epoch);
+    void (*recalled)(void *ctx, const struct bus_kept *kept);
     void (*stopped)(void *ctx, enum stop_status status);
     void (*listed)(void *ctx, bool ok);
     void (*erased)(void *ctx, bool ok);
     void *ctx;
     unsigned asked;
+    char request[512]; /* of the last submission */
     const char *trouble;
 };
 
@@ -92,5 +94,6 @@ int test_resources(void);
 int test_memory(void);
 int test_away(void);
 int test_writes(void);
+int test_submit(void);
 
 #endif
