@@ -93,11 +93,14 @@ void memory_hand_out(struct turn_task *turn)
 {
     struct bus_memory *mem = LIST_ENTRY(turn, struct bus_memory, handing_out);
 
-    while (mem->office.on_job != NULL && mem->wanted > 0 &&
-           !list_is_empty(&mem->jobs)) {
-        struct memory_job *job = LIST_ENTRY(mem->jobs.next, struct memory_job, node);
+    LIST_FOR_EACH(node, next, &mem->jobs)
+    {
+        struct memory_job *job = LIST_ENTRY(node, struct memory_job, node);
+        struct task_key task = key_of(job);
+        bool has_wish = mem->office.on_job != NULL && mem->wanted > 0;
+        if (!has_wish)
+            return;
         if (is_wanted(mem, job)) {
-            struct task_key task = key_of(job);
             mem->wanted--;
             mem->office.on_job(mem->office.ctx, &task, job->epoch);
         }

@@ -12,6 +12,7 @@ const struct tool tools[] = {
     {"emit", "publish events: from arguments, text or JSON lines on standard input",
      tool_emit},
     {"tail", "watch a task live, with the thinking timer", tool_tail},
+    {"stop", "ask a run to stop, wherever it is generated", tool_stop},
     {"torture", "a seeded fault proof: nothing lost, nothing doubled, every run ends",
      tool_torture},
 };

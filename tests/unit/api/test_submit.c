@@ -25,73 +25,69 @@ static void keeps(struct bench *b, const char *request)
 
 /* ---- what is refused ---- */
 
+static const struct {
+    const char *body;
+    unsigned status;
+    const char *code;
+    const char *field;
+} mistakes[] = {
+    {"", 400, "MALFORMED_JSON", "body"},
+    {"{", 400, "MALFORMED_JSON", "body"},
+    {"[]", 400, "MALFORMED_JSON", "body"},
+    {"{}", 422, "INVALID_VALUE", "message"},
+    {"{\"message\":null}", 422, "INVALID_VALUE", "message"},
+    {"{\"message\":7}", 422, "INVALID_VALUE", "message"},
+    {"{\"message\":\"\"}", 422, "INVALID_VALUE", "message"},
+    {"{\"message\":\" \\n\\t\"}", 422, "INVALID_VALUE", "message"},
+    {"{\"message\":\"123456789012345678901\"}", 422, "MESSAGE_TOO_LONG", "message"},
+    {"{\"message\":\"a\",\"messages\":[]}", 422, "INVALID_VALUE", "message"},
+    {"{\"messages\":\"a\"}", 422, "INVALID_VALUE", "messages"},
+    {"{\"messages\":[]}", 422, "INVALID_VALUE", "messages"},
+    {"{\"messages\":[7]}", 422, "INVALID_VALUE", "messages"},
+    {"{\"messages\":[{\"content\":\"a\"}]}", 422, "INVALID_VALUE", "messages"},
+    {"{\"messages\":[{\"role\":\"boss\",\"content\":\"a\"}]}", 422, "INVALID_VALUE",
+     "messages"},
+    {"{\"messages\":[{\"role\":\"user\"}]}", 422, "INVALID_VALUE", "messages"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\" \"}]}", 422, "INVALID_VALUE",
+     "messages"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", 422, "INVALID_VALUE",
+     "messages"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":[\"a\"]}]}", 422, "INVALID_VALUE",
+     "messages"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":"
+     "[{\"type\":\"text\",\"text\":\"123456789012345678901\"}]}]}",
+     422, "MESSAGE_TOO_LONG", "messages"},
+    {"{\"messages\":[{\"role\":\"assistant\"}]}", 422, "INVALID_VALUE", "messages"},
+    {"{\"message\":\"a\",\"max_tokens\":0}", 422, "INVALID_VALUE", "max_tokens"},
+    {"{\"message\":\"a\",\"max_tokens\":32769}", 422, "INVALID_VALUE", "max_tokens"},
+    {"{\"message\":\"a\",\"max_tokens\":1.5}", 422, "INVALID_VALUE", "max_tokens"},
+    {"{\"message\":\"a\",\"max_tokens\":\"9\"}", 422, "INVALID_VALUE", "max_tokens"},
+    {"{\"message\":\"a\",\"max_completion_tokens\":0}", 422, "INVALID_VALUE",
+     "max_tokens"},
+    {"{\"message\":\"a\",\"temperature\":-0.1}", 422, "INVALID_VALUE", "temperature"},
+    {"{\"message\":\"a\",\"temperature\":2.01}", 422, "INVALID_VALUE", "temperature"},
+    {"{\"message\":\"a\",\"temperature\":true}", 422, "INVALID_VALUE", "temperature"},
+    {"{\"message\":\"a\",\"mode\":\"poet\"}", 422, "INVALID_VALUE", "mode"},
+    {"{\"message\":\"a\",\"model\":[]}", 422, "INVALID_VALUE", "model"},
+    {"{\"message\":\"a\",\"model\":\"a\\nb\"}", 422, "INVALID_VALUE", "model"},
+    {"{\"message\":\"a\",\"stream\":\"no\"}", 422, "INVALID_VALUE", "stream"},
+    {"{\"message\":\"a\",\"useMemory\":1}", 422, "INVALID_VALUE", "useMemory"},
+    {"{\"message\":\"a\",\"task_id\":\"a b\"}", 422, "INVALID_VALUE", "task_id"},
+    {"{\"message\":\"a\",\"task_id\":\"\"}", 422, "INVALID_VALUE", "task_id"},
+    {"{\"message\":\"a\",\"conversation_id\":7}", 422, "INVALID_VALUE",
+     "conversation_id"},
+    {"{\"message\":\"a\",\"options\":[]}", 422, "INVALID_VALUE", "options"},
+    {"{\"message\":\"a\",\"n\":2}", 422, "INVALID_VALUE", "n"},
+};
+
 static void each_mistake_is_named_with_its_field(void **state)
 {
-    static const struct {
-        const char *body;
-        unsigned status;
-        const char *code;
-        const char *field;
-    } rows[] = {
-        {"", 400, "MALFORMED_JSON", "body"},
-        {"{", 400, "MALFORMED_JSON", "body"},
-        {"[]", 400, "MALFORMED_JSON", "body"},
-        {"{}", 422, "INVALID_VALUE", "message"},
-        {"{\"message\":null}", 422, "INVALID_VALUE", "message"},
-        {"{\"message\":7}", 422, "INVALID_VALUE", "message"},
-        {"{\"message\":\"\"}", 422, "INVALID_VALUE", "message"},
-        {"{\"message\":\" \\n\\t\"}", 422, "INVALID_VALUE", "message"},
-        {"{\"message\":\"123456789012345678901\"}", 422, "MESSAGE_TOO_LONG", "message"},
-        {"{\"message\":\"a\",\"messages\":[]}", 422, "INVALID_VALUE", "message"},
-        {"{\"messages\":\"a\"}", 422, "INVALID_VALUE", "messages"},
-        {"{\"messages\":[]}", 422, "INVALID_VALUE", "messages"},
-        {"{\"messages\":[7]}", 422, "INVALID_VALUE", "messages"},
-        {"{\"messages\":[{\"content\":\"a\"}]}", 422, "INVALID_VALUE", "messages"},
-        {"{\"messages\":[{\"role\":\"boss\",\"content\":\"a\"}]}", 422, "INVALID_VALUE",
-         "messages"},
-        {"{\"messages\":[{\"role\":\"user\"}]}", 422, "INVALID_VALUE", "messages"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\" \"}]}", 422, "INVALID_VALUE",
-         "messages"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", 422, "INVALID_VALUE",
-         "messages"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[\"a\"]}]}", 422,
-         "INVALID_VALUE", "messages"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":"
-         "[{\"type\":\"text\",\"text\":\"123456789012345678901\"}]}]}",
-         422, "MESSAGE_TOO_LONG", "messages"},
-        {"{\"messages\":[{\"role\":\"assistant\"}]}", 422, "INVALID_VALUE", "messages"},
-        {"{\"message\":\"a\",\"max_tokens\":0}", 422, "INVALID_VALUE", "max_tokens"},
-        {"{\"message\":\"a\",\"max_tokens\":32769}", 422, "INVALID_VALUE",
-         "max_tokens"},
-        {"{\"message\":\"a\",\"max_tokens\":1.5}", 422, "INVALID_VALUE", "max_tokens"},
-        {"{\"message\":\"a\",\"max_tokens\":\"9\"}", 422, "INVALID_VALUE",
-         "max_tokens"},
-        {"{\"message\":\"a\",\"max_completion_tokens\":0}", 422, "INVALID_VALUE",
-         "max_tokens"},
-        {"{\"message\":\"a\",\"temperature\":-0.1}", 422, "INVALID_VALUE",
-         "temperature"},
-        {"{\"message\":\"a\",\"temperature\":2.01}", 422, "INVALID_VALUE",
-         "temperature"},
-        {"{\"message\":\"a\",\"temperature\":true}", 422, "INVALID_VALUE",
-         "temperature"},
-        {"{\"message\":\"a\",\"mode\":\"poet\"}", 422, "INVALID_VALUE", "mode"},
-        {"{\"message\":\"a\",\"model\":[]}", 422, "INVALID_VALUE", "model"},
-        {"{\"message\":\"a\",\"model\":\"a\\nb\"}", 422, "INVALID_VALUE", "model"},
-        {"{\"message\":\"a\",\"stream\":\"no\"}", 422, "INVALID_VALUE", "stream"},
-        {"{\"message\":\"a\",\"useMemory\":1}", 422, "INVALID_VALUE", "useMemory"},
-        {"{\"message\":\"a\",\"task_id\":\"a b\"}", 422, "INVALID_VALUE", "task_id"},
-        {"{\"message\":\"a\",\"task_id\":\"\"}", 422, "INVALID_VALUE", "task_id"},
-        {"{\"message\":\"a\",\"conversation_id\":7}", 422, "INVALID_VALUE",
-         "conversation_id"},
-        {"{\"message\":\"a\",\"options\":[]}", 422, "INVALID_VALUE", "options"},
-        {"{\"message\":\"a\",\"n\":2}", 422, "INVALID_VALUE", "n"},
-    };
     struct bench *b = *state;
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
         char part[64];
-        struct fake_exchange *x = submit(b, rows[i].body);
-        answered(b, x, rows[i].status, rows[i].code);
+        struct fake_exchange *x = submit(b, mistakes[i].body);
+        answered(b, x, mistakes[i].status, rows[i].code);
         snprintf(part, sizeof(part), "\"field\":\"%s\"", rows[i].field);
         answered(b, x, rows[i].status, part);
     }

@@ -215,6 +215,15 @@ class OnBroker(unittest.TestCase):
         self.assertEqual(code, 5)
         self.assertIn("UNKNOWN_TASK", error)
 
+    def test_stop_tells_what_became_of_it(self):
+        stop = ["stop", self.task, "--url", self.broker.url]
+        self.assertEqual(run(*stop), (5, "unknown_task\n", ""))
+        self.published("--no-completion", text="half of it")
+        self.assertEqual(run(*stop, "--epoch", "7"), (5, "stale_epoch\n", ""))
+        self.assertEqual(run(*stop), (0, "no_producer\n", ""))
+        self.assertEqual(run(*stop), (0, "already_finished\n", ""))
+        self.assertEqual(self.events()[0], 3)
+
     def test_a_completion_that_says_more_than_the_deltas_is_shown_whole(self):
         tail = self.tail("--only-text")
         self.published("--type", "text", "Hel")
@@ -321,7 +330,10 @@ class OnAnything(unittest.TestCase):
                 (["tail"], "which task"),
                 (["tail", "a b"], "task id"),
                 (["tail", "t", "--from", "elsewhere"], "--from"),
-                (["tail", "t", "--url", "redis://127.0.0.1"], "--url")]:
+                (["tail", "t", "--url", "redis://127.0.0.1"], "--url"),
+                (["stop"], "which task"),
+                (["stop", "a b"], "task id"),
+                (["stop", "t", "--url", "redis://127.0.0.1"], "--url")]:
             code, out, error = run(*words)
             self.assertEqual((code, out), (2, ""), words)
             self.assertIn(needle, error)
@@ -330,7 +342,8 @@ class OnAnything(unittest.TestCase):
         port = free_port()
         for words in [["emit", "--redis", f"redis://127.0.0.1:{port}", "--task", "t", "x"],
                       ["emit", "--http", f"http://127.0.0.1:{port}", "--task", "t", "x"],
-                      ["tail", "t", "--url", f"http://127.0.0.1:{port}"]]:
+                      ["tail", "t", "--url", f"http://127.0.0.1:{port}"],
+                      ["stop", "t", "--url", f"http://127.0.0.1:{port}"]]:
             began = time.monotonic()
             code, out, error = run(*words)
             self.assertEqual((code, out), (4, ""))
