@@ -87,9 +87,9 @@ static void each_mistake_is_named_with_its_field(void **state)
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
         char part[64];
         struct fake_exchange *x = submit(b, mistakes[i].body);
-        answered(b, x, mistakes[i].status, rows[i].code);
-        snprintf(part, sizeof(part), "\"field\":\"%s\"", rows[i].field);
-        answered(b, x, rows[i].status, part);
+        answered(b, x, mistakes[i].status, mistakes[i].code);
+        snprintf(part, sizeof(part), "\"field\":\"%s\"", mistakes[i].field);
+        answered(b, x, mistakes[i].status, part);
     }
     assert_int_equal(counted(b, "thinkwire_submitted_total "), 0);
 }
