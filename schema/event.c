@@ -323,16 +323,30 @@ enum event_fault event_check(struct slice json, struct event *event, const char 
     return fault;
 }
 
+static struct slice picked_text(const struct json_pick *pick)
+{
+    return pick->is_there ? inside(&pick->member) : (struct slice){NULL, 0};
+}
+
 bool event_view(struct slice json, struct event *event)
 {
-    struct reading r = {.seen = 0};
-    const char *field;
+    enum { TYPE, TASK_ID, TEXT, TIMESTAMP, ID, COUNT };
+    struct json_pick picks[COUNT] = {[TYPE].name = "type",
+                                     [TASK_ID].name = "task_id",
+                                     [TEXT].name = "text",
+                                     [TIMESTAMP].name = "timestamp",
+                                     [ID].name = "id"};
+    enum json_kind kind;
     *event = (struct event){.type = EVENT_OTHER};
-    if (!json_check(json) || !as_object(json, &event->json))
+    if (!json_pick(json, &kind, picks, COUNT) || kind != JSON_OBJECT)
         return false;
-    /* A repeated member ends the reading early: what was found before it counts. */
-    (void)read_members(event->json, &r, &field);
-    fill(event, &r);
+    (void)as_object(json, &event->json);
+    event->type_name = picked_text(&picks[TYPE]);
+    event->type = event_type_of(event->type_name);
+    event->task_id = picked_text(&picks[TASK_ID]);
+    event->text = picked_text(&picks[TEXT]);
+    event->timestamp = picked_text(&picks[TIMESTAMP]);
+    event->has_id = picks[ID].is_there;
     return true;
 }
 

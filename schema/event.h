@@ -58,8 +58,8 @@ enum event_fault {
  * offending member, or is NULL. */
 enum event_fault event_check(struct slice json, struct event *event,
                              const char **field);
-/* Tolerant: an object that came over Frappe's channel. Fills what it recognises, never
- * is_delta; false only when `json` is not an object. */
+/* Tolerant: an object that came over Frappe's channel. Fills what it recognises, of equal
+ * members the first, never is_delta; false only when `json` is not an object. */
 bool event_view(struct slice json, struct event *event);
 const char *event_fault_text(enum event_fault fault);
 

@@ -2,8 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "schema/run.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 /* ---- tasks ---- */
 
@@ -80,17 +79,33 @@ enum run_state run_state_after(enum event_type type)
 
 /* ---- event ids ---- */
 
+/* Without snprintf(): every event that is sent carries its id. */
+static char *put_number(char *at, uint64_t value, unsigned base)
+{
+    char digits[20]; /* of 2^64 - 1 in base 10 */
+    size_t from = sizeof(digits);
+
+    do {
+        digits[--from] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value > 0);
+    memcpy(at, digits + from, sizeof(digits) - from);
+    return at + sizeof(digits) - from;
+}
+
 size_t event_id_format(struct event_id id, char out[EVENT_ID_SIZE])
 {
-    int len = 0;
-    out[0] = 0;
-    if (id.epoch == 0)
-        return 0;
-    if (id.is_local)
-        len = snprintf(out, EVENT_ID_SIZE, "~%" PRIx64 "-%" PRIu64, id.epoch, id.seq);
-    else
-        len = snprintf(out, EVENT_ID_SIZE, "%" PRIu64 "-%" PRIu64, id.epoch, id.seq);
-    return (size_t)len;
+    char *at = out;
+
+    if (id.epoch != 0) {
+        if (id.is_local)
+            *at++ = '~';
+        at = put_number(at, id.epoch, id.is_local ? 16 : 10);
+        *at++ = '-';
+        at = put_number(at, id.seq, 10);
+    }
+    *at = '\0';
+    return (size_t)(at - out);
 }
 
 static int digit_of(char c, unsigned base)

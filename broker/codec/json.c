@@ -145,6 +145,7 @@ static bool scan_key(struct scanner *s)
 struct nesting {
     uint64_t bits;
     unsigned depth;
+    unsigned most;
 };
 
 static inline bool in_object(const struct nesting *open)
@@ -154,7 +155,7 @@ static inline bool in_object(const struct nesting *open)
 
 static bool enter(struct scanner *s, struct nesting *open)
 {
-    if (open->depth == JSON_MAX_DEPTH)
+    if (open->depth == open->most)
         return false;
     open->bits = open->bits << 1 | (*s->at == '{' ? 1u : 0u);
     open->depth++;
@@ -185,9 +186,10 @@ static bool scan_after_value(struct scanner *s, struct nesting *open, bool *more
     return true;
 }
 
-static bool scan_value(struct scanner *s)
+/* At most `most` containers inside one another. */
+static bool scan_nested(struct scanner *s, unsigned most)
 {
-    struct nesting open = {0, 0};
+    struct nesting open = {.most = most};
     bool more = true;
 
     while (more) {
@@ -211,6 +213,11 @@ static bool scan_value(struct scanner *s)
         }
     }
     return true;
+}
+
+static bool scan_value(struct scanner *s)
+{
+    return scan_nested(s, JSON_MAX_DEPTH);
 }
 
 static enum json_kind kind_of(char first)
@@ -339,6 +346,74 @@ bool json_get(struct slice object, const char *key, struct json_member *member)
     return false;
 }
 
+/* ---- checked and picked in one pass ---- */
+
+static void note_member(const struct json_member *member, struct json_pick *picks,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!picks[i].is_there && json_raw_is(member->key, picks[i].name)) {
+            picks[i].is_there = true;
+            picks[i].member = *member;
+            return;
+        }
+    }
+}
+
+/* One member of an object, strictly: scan_member() walks what is known to be good. */
+static bool check_member(struct scanner *s, struct json_member *member)
+{
+    skip_space(s);
+    const char *from = s->at;
+    if (!scan_string(s))
+        return false;
+    member->key = slice_between(from + 1, s->at - 1);
+    skip_space(s);
+    if (!take(s, ':'))
+        return false;
+    skip_space(s);
+    from = s->at;
+    if (!scan_nested(s, JSON_MAX_DEPTH - 1))
+        return false;
+    member->kind = kind_of(*from);
+    member->value = slice_between(from, s->at);
+    return true;
+}
+
+static bool pick_members(struct scanner *s, struct json_pick *picks, size_t count)
+{
+    struct json_member member;
+
+    s->at++; /* the brace */
+    skip_space(s);
+    if (take(s, '}'))
+        return true;
+    do {
+        if (!check_member(s, &member))
+            return false;
+        note_member(&member, picks, count);
+        skip_space(s);
+    } while (take(s, ','));
+    return take(s, '}');
+}
+
+bool json_pick(struct slice text, enum json_kind *kind, struct json_pick *picks,
+               size_t count)
+{
+    struct scanner s = scanner_at(text, 0);
+
+    for (size_t i = 0; i < count; i++)
+        picks[i].is_there = false;
+    skip_space(&s);
+    if (s.at == s.end)
+        return false;
+    *kind = kind_of(*s.at);
+    if (*kind == JSON_OBJECT ? !pick_members(&s, picks, count) : !scan_value(&s))
+        return false;
+    skip_space(&s);
+    return s.at == s.end;
+}
+
 struct slice json_string_raw(struct slice value)
 {
     assert(value.len >= 2 && value.ptr[0] == '"');
@@ -349,6 +424,9 @@ struct slice json_string_raw(struct slice value)
 static size_t string_end(struct slice text, size_t at)
 {
     for (at++; at < text.len; at++) {
+        at += json_plain_run(text.ptr + at, text.len - at);
+        if (at == text.len)
+            break;
         if (text.ptr[at] == '"')
             return at + 1;
         if (text.ptr[at] == '\\')

@@ -43,6 +43,17 @@ bool json_next(struct slice container, size_t *at, struct json_member *member);
  * decoded). */
 bool json_get(struct slice object, const char *key, struct json_member *member);
 
+/* json_check(), and in the same pass the first member of each name, as json_get() finds it,
+ * when `text` is an object. For what comes often and of which little is wanted. False leaves
+ * the picks without meaning. */
+struct json_pick {
+    const char *name; /* plain ASCII */
+    bool is_there;
+    struct json_member member; /* only when it is there */
+};
+bool json_pick(struct slice text, enum json_kind *kind, struct json_pick *picks,
+               size_t count);
+
 /* True when the inside of a string (`raw`, escaped) says `ascii`, however it is written. */
 bool json_raw_is(struct slice raw, const char *ascii);
 

@@ -41,6 +41,22 @@ static void try_walk(struct slice container)
         must(json_check(member.value));
 }
 
+/* One pass finds what a check and then a search find. */
+static void try_pick(struct slice input, bool is_json)
+{
+    struct json_pick pick = {.name = "a"};
+    struct json_member member;
+    enum json_kind kind;
+
+    must(json_pick(input, &kind, &pick, 1) == is_json);
+    if (!is_json)
+        return;
+    must(json_get(input, "a", &member) == pick.is_there);
+    if (pick.is_there)
+        must(slice_equal(member.value, pick.member.value) &&
+             member.kind == pick.member.kind);
+}
+
 static void try_minified(struct slice input)
 {
     struct buf small;
@@ -72,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(utf8_is_valid(input.ptr, input.len));
         try_minified(input);
     }
+    try_pick(input, is_json);
     try_walk(input);
     try_string(input);
     (void)json_u64(input, &number);

@@ -14,6 +14,18 @@ static void assert_slice(struct slice s, const char *text)
         fail_msg("expected '%s', got '%.*s'", text, (int)s.len, s.ptr);
 }
 
+/* Both ways to check say the same. */
+static bool is_json(struct slice text)
+{
+    struct json_pick pick = {.name = "a"};
+    enum json_kind kind;
+    bool is_good = json_check(text);
+
+    if (json_pick(text, &kind, &pick, 1) != is_good)
+        fail_msg("json_pick() says otherwise: %.*s", (int)text.len, text.ptr);
+    return is_good;
+}
+
 static void what_the_grammar_allows_is_accepted(void **state)
 {
     (void)state;
@@ -42,7 +54,7 @@ static void what_the_grammar_allows_is_accepted(void **state)
         " { \"a\" : { \"b\" : [ ] } } ",
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        if (!json_check(slice_of(good[i])))
+        if (!is_json(slice_of(good[i])))
             fail_msg("refused: %s", good[i]);
     }
 }
@@ -139,7 +151,7 @@ static void what_the_grammar_forbids_is_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
-        if (json_check(slice_of(forbidden[i])))
+        if (is_json(slice_of(forbidden[i])))
             fail_msg("accepted: %s", forbidden[i]);
     }
 }
@@ -147,11 +159,11 @@ static void what_the_grammar_forbids_is_refused(void **state)
 static void a_nul_is_never_allowed(void **state)
 {
     (void)state;
-    assert_false(json_check(slice_make("\"a\0b\"", 5)));
-    assert_false(json_check(slice_make("1\0", 2)));
-    assert_false(json_check(slice_make("[1\0]", 4)));
-    assert_false(json_check(slice_make("\"\\\0\"", 4)));
-    assert_false(json_check(slice_make(NULL, 0)));
+    assert_false(is_json(slice_make("\"a\0b\"", 5)));
+    assert_false(is_json(slice_make("1\0", 2)));
+    assert_false(is_json(slice_make("[1\0]", 4)));
+    assert_false(is_json(slice_make("\"\\\0\"", 4)));
+    assert_false(is_json(slice_make(NULL, 0)));
 }
 
 /* The scanner may not read past the end: each text lies at the end of its own allocation,
@@ -167,11 +179,11 @@ static void every_cut_of_a_text_is_refused_without_reading_on(void **state)
         copy = realloc(copy, len == 0 ? 1 : len);
         assert_non_null(copy);
         memcpy(copy, text, len);
-        if (json_check(slice_make(copy, len)))
+        if (is_json(slice_make(copy, len)))
             fail_msg("accepted: %.*s", (int)len, copy);
         free(copy);
     }
-    assert_true(json_check(slice_make(text, sizeof(text) - 1)));
+    assert_true(is_json(slice_make(text, sizeof(text) - 1)));
 }
 
 /* `depth` times `open`, then `inside`, then `depth` times `close`. */
@@ -191,31 +203,31 @@ static void depth_is_bounded(void **state)
     struct buf text;
     buf_init(&text, 10000000);
     build_nested(&text, JSON_MAX_DEPTH, "[", ']');
-    assert_true(json_check(buf_view(&text)));
+    assert_true(is_json(buf_view(&text)));
     build_nested(&text, JSON_MAX_DEPTH + 1, "[", ']');
-    assert_false(json_check(buf_view(&text)));
+    assert_false(is_json(buf_view(&text)));
     build_nested(&text, JSON_MAX_DEPTH, "{\"a\":", '}');
-    assert_true(json_check(buf_view(&text)));
+    assert_true(is_json(buf_view(&text)));
     build_nested(&text, JSON_MAX_DEPTH + 1, "{\"a\":", '}');
-    assert_false(json_check(buf_view(&text)));
+    assert_false(is_json(buf_view(&text)));
     build_nested(&text, 1000000, "[", ']');
-    assert_false(json_check(buf_view(&text)));
+    assert_false(is_json(buf_view(&text)));
     /* Siblings do not add up. */
     buf_reset(&text);
     buf_puts(&text, "[[]");
     for (int i = 0; i < 1000; i++)
         buf_puts(&text, ",[[{}]]");
     buf_puts(&text, "]");
-    assert_true(json_check(buf_view(&text)));
+    assert_true(is_json(buf_view(&text)));
     buf_release(&text);
 }
 
 static void mixed_nesting_must_close_as_it_opened(void **state)
 {
     (void)state;
-    assert_true(json_check(slice_of("[{\"a\":[{\"b\":[]}]}]")));
-    assert_false(json_check(slice_of("[{\"a\":[{\"b\":[}]]}]")));
-    assert_false(json_check(slice_of("[{\"a\":[{\"b\":[]]]}]")));
+    assert_true(is_json(slice_of("[{\"a\":[{\"b\":[]}]}]")));
+    assert_false(is_json(slice_of("[{\"a\":[{\"b\":[}]]}]")));
+    assert_false(is_json(slice_of("[{\"a\":[{\"b\":[]]]}]")));
 }
 
 static void a_scan_tells_length_kind_and_value(void **state)
@@ -260,7 +272,7 @@ static void assert_walk(const char *container, const char *expected)
     struct json_member member;
     size_t at = 0;
     buf_init(&seen, 1000);
-    assert_true(json_check(slice_of(container)));
+    assert_true(is_json(slice_of(container)));
     while (json_next(slice_of(container), &at, &member)) {
         buf_slice(&seen, member.key);
         buf_printf(&seen, "=%u:", (unsigned)member.kind);
@@ -357,6 +369,37 @@ static void an_escaped_key_is_the_same_key(void **state)
     assert_false(json_get(slice_of("{\"a\\\\/b\":8}"), "a/b", &member));
 }
 
+static void members_are_picked_while_their_object_is_checked(void **state)
+{
+    (void)state;
+    struct json_pick picks[] = {{.name = "a"}, {.name = "b"}, {.name = "none"}};
+    enum json_kind kind;
+
+    assert_true(json_pick(slice_of(" { \"x\" : {\"a\":1} , \"\\u0062\" : [ 2 ] ,"
+                                   "\"a\":\"3\" , \"a\":4,\"b\":5} "),
+                          &kind, picks, 3));
+    assert_int_equal(kind, JSON_OBJECT);
+    assert_true(picks[0].is_there);
+    assert_int_equal(picks[0].member.kind, JSON_STRING);
+    assert_slice(picks[0].member.key, "a");
+    assert_slice(picks[0].member.value, "\"3\"");
+    assert_true(picks[1].is_there);
+    assert_int_equal(picks[1].member.kind, JSON_ARRAY);
+    assert_slice(picks[1].member.value, "[ 2 ]");
+    assert_false(picks[2].is_there);
+    /* What an earlier text left is gone. */
+    assert_true(json_pick(slice_of(" [ {\"a\":1} ] "), &kind, picks, 3));
+    assert_int_equal(kind, JSON_ARRAY);
+    assert_false(picks[0].is_there);
+    assert_true(json_pick(slice_of("{}"), &kind, picks, 3));
+    assert_int_equal(kind, JSON_OBJECT);
+    assert_false(picks[1].is_there);
+    /* As long as nothing is wanted it is a check. */
+    assert_true(json_pick(slice_of("\"a\""), &kind, picks, 0));
+    assert_int_equal(kind, JSON_STRING);
+    assert_false(json_pick(slice_of("{\"a\":1,}"), &kind, picks, 0));
+}
+
 static void whole_numbers_up_to_2_to_the_53_are_read(void **state)
 {
     (void)state;
@@ -428,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_walk_takes_linear_time_behind_much_white_space),
         cmocka_unit_test(the_first_member_of_a_name_is_found),
         cmocka_unit_test(an_escaped_key_is_the_same_key),
+        cmocka_unit_test(members_are_picked_while_their_object_is_checked),
         cmocka_unit_test(whole_numbers_up_to_2_to_the_53_are_read),
         cmocka_unit_test(minifying_drops_white_space_outside_strings_only),
     };

@@ -167,6 +167,18 @@ static void what_frappe_publishes_is_viewed_and_never_merged(void **state)
     assert_int_equal(event.type, EVENT_OTHER);
     assert_null(event.task_id.ptr);
     assert_null(event.text.ptr);
+    /* Of equal members the first counts, however it is written; what is not known is passed
+     * over, and a member of a member is none of the event's. */
+    assert_true(
+        event_view(slice_of(" {\"x\":{\"id\":1,\"type\":\"error\"},\"text\":\"a\","
+                            "\"text\":\"b\",\"\\u0074ype\":\"text\","
+                            "\"type\":\"error\"} "),
+                   &event));
+    assert_int_equal(event.type, EVENT_TEXT);
+    assert_slice(event.text, "a");
+    assert_false(event.has_id);
+    assert_true(event_view(slice_of("{\"\\u0069d\":null}"), &event));
+    assert_true(event.has_id);
 }
 
 static void only_objects_can_be_viewed(void **state)

@@ -61,6 +61,20 @@ static void terminal_events_end_a_run_and_others_keep_it_running(void **state)
                          event_type_is_terminal((enum event_type)t));
 }
 
+static void ids_have_one_spelling(void **state)
+{
+    char text[EVENT_ID_SIZE];
+    (void)state;
+    event_id_format((struct event_id){1764000000000, 0, false}, text);
+    assert_string_equal(text, "1764000000000-0");
+    event_id_format((struct event_id){UINT64_MAX, UINT64_MAX, false}, text);
+    assert_string_equal(text, "18446744073709551615-18446744073709551615");
+    event_id_format((struct event_id){0x90f3a, 10, true}, text);
+    assert_string_equal(text, "~90f3a-10");
+    event_id_format((struct event_id){UINT64_MAX, 1, true}, text);
+    assert_string_equal(text, "~ffffffffffffffff-1");
+}
+
 static void ids_survive_writing_and_reading(void **state)
 {
     static const struct event_id ids[] = {
@@ -149,6 +163,7 @@ int test_run(void)
         cmocka_unit_test(native_forms_are_bounded_and_plain),
         cmocka_unit_test(every_state_has_a_name_and_unknown_names_are_unknown),
         cmocka_unit_test(terminal_events_end_a_run_and_others_keep_it_running),
+        cmocka_unit_test(ids_have_one_spelling),
         cmocka_unit_test(ids_survive_writing_and_reading),
         cmocka_unit_test(no_id_is_written_as_nothing),
         cmocka_unit_test(malformed_ids_are_refused_and_leave_the_target_alone),
