@@ -50,38 +50,40 @@ size_t ws_frame_size(size_t payload_len)
     return full * WS_FRAME_MAX_BYTES;
 }
 
-/* Moves up to `len` bytes from the front of `from` to `room`. */
-static size_t take(char *room, size_t len, struct slice *from)
+bool ws_wrap(struct buf *out, enum ws_opcode opcode, size_t start)
 {
-    size_t part = len < from->len ? len : from->len;
+    size_t len = out->len - start;
+    size_t frames = len == 0 ? 1 : (len + FRAGMENT_BYTES - 1) / FRAGMENT_BYTES;
+    size_t headers = ws_frame_size(len) - len;
 
-    if (part > 0)
-        memcpy(room, from->ptr, part);
-    *from = slice_make(part > 0 ? from->ptr + part : from->ptr, from->len - part);
-    return part;
+    assert(((unsigned)opcode & CONTROL_BIT) == 0 || len <= CONTROL_MAX);
+    if (buf_reserve(out, headers) == NULL) {
+        out->len = start;
+        return false;
+    }
+    /* The last frame first: each moves to where another has left. */
+    for (size_t i = frames; i-- > 0;) {
+        bool is_last = i == frames - 1;
+        size_t part = is_last ? len - i * FRAGMENT_BYTES : FRAGMENT_BYTES;
+        char *at = out->data + start + i * WS_FRAME_MAX_BYTES;
+        memmove(at + header_size(part), out->data + start + i * FRAGMENT_BYTES, part);
+        put_header(at, (is_last ? FIN : 0) | (i == 0 ? (unsigned)opcode : CONTINUATION),
+                   part);
+    }
+    out->len += headers;
+    return true;
 }
 
 bool ws_frame_parts(struct buf *out, enum ws_opcode opcode, struct slice head,
                     struct slice rest)
 {
-    size_t left = head.len + rest.len;
-    unsigned code = (unsigned)opcode;
+    size_t start = out->len;
 
-    assert((code & CONTROL_BIT) == 0 || left <= CONTROL_MAX);
-    char *at = buf_reserve(out, ws_frame_size(left));
-    if (at == NULL)
+    if (buf_reserve(out, ws_frame_size(head.len + rest.len)) == NULL)
         return false;
-    out->len += ws_frame_size(left);
-    do {
-        size_t part = left < FRAGMENT_BYTES ? left : FRAGMENT_BYTES;
-        left -= part;
-        at += put_header(at, (left == 0 ? FIN : 0) | code, part);
-        size_t from_head = take(at, part, &head);
-        (void)take(at + from_head, part - from_head, &rest);
-        at += part;
-        code = CONTINUATION;
-    } while (left > 0);
-    return true;
+    buf_slice(out, head);
+    buf_slice(out, rest);
+    return ws_wrap(out, opcode, start);
 }
 
 bool ws_frame(struct buf *out, enum ws_opcode opcode, struct slice payload)

@@ -17,6 +17,9 @@ bool ws_frame(struct buf *out, enum ws_opcode opcode, struct slice payload);
  * data first. */
 bool ws_frame_parts(struct buf *out, enum ws_opcode opcode, struct slice head,
                     struct slice rest);
+/* Frames what stands in `out` from `start` on, in place: for a payload that is written piece
+ * by piece. When it does not fit, or `out` has failed already, it is taken out again. */
+bool ws_wrap(struct buf *out, enum ws_opcode opcode, size_t start);
 /* Bytes ws_frame() will add. */
 size_t ws_frame_size(size_t payload_len);
 /* The header of an unfragmented frame into `out` (10 bytes): its length 2, 4 or 10. For a

@@ -146,6 +146,49 @@ static void two_parts_make_the_same_frames_as_one(void **state)
     free(payload);
 }
 
+static void a_payload_is_framed_where_it_stands(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0,     1,     125,    126,    65531, 65532,
+                                   65533, 65535, 131064, 131065, 140000};
+    char *payload = malloc(140000);
+    assert_non_null(payload);
+    for (size_t i = 0; i < 140000; i++)
+        payload[i] = (char)('a' + i % 23);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct buf framed;
+        struct buf wrapped;
+        buf_init(&framed, 200000);
+        buf_init(&wrapped, 200000);
+        buf_puts(&framed, "before");
+        buf_puts(&wrapped, "before");
+        assert_true(ws_frame(&framed, WS_TEXT, slice_make(payload, sizes[i])));
+        buf_append(&wrapped, payload, sizes[i]);
+        assert_true(ws_wrap(&wrapped, WS_TEXT, 6));
+        assert_int_equal(wrapped.len, 6 + ws_frame_size(sizes[i]));
+        assert_true(slice_equal(buf_view(&wrapped), buf_view(&framed)));
+        buf_release(&wrapped);
+        buf_release(&framed);
+    }
+    free(payload);
+}
+
+static void a_payload_that_cannot_be_framed_is_taken_out(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 8);
+    assert_true(buf_puts(&out, "abcdefg"));
+    assert_false(ws_wrap(&out, WS_TEXT, 2));
+    assert_bytes(&out, "ab", 2);
+    buf_reset(&out);
+    assert_true(buf_puts(&out, "ab"));
+    assert_false(buf_puts(&out, "much too long"));
+    assert_false(ws_wrap(&out, WS_TEXT, 0));
+    assert_int_equal(out.len, 0);
+    buf_release(&out);
+}
+
 static void a_frame_that_does_not_fit_adds_nothing(void **state)
 {
     (void)state;
@@ -168,6 +211,8 @@ int main(void)
         cmocka_unit_test(an_empty_payload_is_one_frame),
         cmocka_unit_test(long_messages_are_fragmented_and_no_frame_is_too_long),
         cmocka_unit_test(two_parts_make_the_same_frames_as_one),
+        cmocka_unit_test(a_payload_is_framed_where_it_stands),
+        cmocka_unit_test(a_payload_that_cannot_be_framed_is_taken_out),
         cmocka_unit_test(a_frame_that_does_not_fit_adds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
