@@ -35,6 +35,7 @@ struct conn {
     bool is_looking_up; /* libuv holds `lookup` */
     bool is_polling;    /* libuv holds `poll` */
     bool is_connected;
+    bool is_sending; /* `out` waits for room in the socket */
     bool is_closed;
 };
 
@@ -126,6 +127,7 @@ void conn_flush(struct conn *conn)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN) {
+            conn->is_sending = true;
             watch(conn, UV_READABLE | UV_WRITABLE);
             return;
         }
@@ -135,7 +137,10 @@ void conn_flush(struct conn *conn)
         }
         buf_consume(&conn->out, (size_t)sent);
     }
-    watch(conn, UV_READABLE);
+    /* Only when it changes: libuv makes two system calls of it. */
+    if (conn->is_sending)
+        watch(conn, UV_READABLE);
+    conn->is_sending = false;
 }
 
 /* ---- connecting ---- */
@@ -158,6 +163,18 @@ static bool is_self(int fd)
            memcmp(&here, &there, here_size) == 0;
 }
 
+/* What only receives is never taken for a dialogue by the kernel: it sends an acknowledgement
+ * at each recv(), at our cost. Redis does not wait for them (TCP_NODELAY), so they may be
+ * delayed as usual. Once is enough while messages flow; whenever the kernel turns it on again
+ * for good reason (tcp(7)), it may. */
+static void delay_acknowledgements(struct conn *conn)
+{
+    int off = 0;
+
+    /* A unix socket has no such option, and no acknowledgements. */
+    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
+}
+
 static void finish_connect(struct conn *conn)
 {
     int error = 0;
@@ -172,6 +189,7 @@ static void finish_connect(struct conn *conn)
         return;
     }
     conn->is_connected = true;
+    delay_acknowledgements(conn);
     watch(conn, UV_READABLE);
     conn->owner->on_connected(conn->ctx);
 }
