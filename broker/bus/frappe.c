@@ -16,7 +16,7 @@
  * Whatever is malformed is passed over and counted: one bad publisher must not cost the
  * others a word, let alone the process.
  */
-#define ROOM_LIMIT    8192
+#define NAME_LIMIT    8192
 #define MESSAGE_LIMIT (16U << 20)
 #define TASK_ROOM     "task_progress:"
 #define USER_ROOM     "user:"
@@ -101,7 +101,7 @@ static void deliver_to_user_task(struct publication *pub, struct slice site,
     if (pub->task_id.len == 0 || room.len <= prefix || !site_is_native(site) ||
         memcmp(room.ptr, USER_ROOM, prefix) != 0)
         return;
-    buf_init(&name, ROOM_LIMIT);
+    buf_init(&name, NAME_LIMIT);
     topic_user_task_name(&name, slice_make(room.ptr + prefix, room.len - prefix),
                          pub->task_id);
     topic = name.failed
@@ -216,16 +216,30 @@ static void deliver(struct publication *pub, struct slice room)
         deliver_to_task(pub, &task, room);
 }
 
+/* What the inside of a string says: as it stands, or decoded into `scratch` where it has
+ * escapes. False when it is longer than a name may be. */
+static bool text_of(struct slice raw, struct buf *scratch, struct slice *text)
+{
+    *text = raw;
+    if (raw.len == 0 || memchr(raw.ptr, '\\', raw.len) == NULL)
+        return raw.len <= NAME_LIMIT;
+    buf_reset(scratch);
+    json_unescape(scratch, raw);
+    *text = buf_view(scratch);
+    return !scratch->failed;
+}
+
 static bool deliver_text(struct publication *pub, struct slice raw)
 {
-    struct buf room;
+    struct buf scratch;
+    struct slice room;
     bool is_ok;
 
-    buf_init(&room, ROOM_LIMIT);
-    is_ok = json_unescape(&room, raw);
+    buf_init(&scratch, NAME_LIMIT);
+    is_ok = text_of(raw, &scratch, &room);
     if (is_ok)
-        deliver(pub, buf_view(&room));
-    buf_release(&room);
+        deliver(pub, room);
+    buf_release(&scratch);
     return is_ok;
 }
 
@@ -271,103 +285,126 @@ static void broadcast(struct publication *pub)
 static void take_view(struct publication *pub, const struct event *view)
 {
     pub->event.type = view->type;
+    pub->event.lacks_id = !view->has_id;
     pub->type_name = view->type_name;
     if (task_id_is_native(view->task_id))
         pub->task_id = view->task_id;
 }
 
 /* Older benches name no site here; anything but a text is nothing a bench sends. */
-static bool read_site(struct slice object, struct publication *pub, struct buf *site)
+static bool read_site(const struct json_pick *pick, struct publication *pub,
+                      struct buf *scratch)
 {
-    struct json_member member;
-
-    if (!json_get(object, "namespace", &member) || member.kind == JSON_NULL)
+    if (!pick->is_there || pick->member.kind == JSON_NULL)
         return true;
-    if (member.kind != JSON_STRING)
+    if (pick->member.kind != JSON_STRING)
         return false;
-    pub->has_site = json_unescape(site, json_string_raw(member.value));
-    pub->site = buf_view(site);
+    pub->has_site = text_of(json_string_raw(pick->member.value), scratch, &pub->site);
     return pub->has_site;
 }
 
-static enum skip publish(struct bus_frappe *frappe, struct slice object,
-                         struct buf *name, struct buf *body, struct buf *site)
+static bool read_message(const struct json_pick *pick, struct buf *body)
+{
+    if (!pick->is_there)
+        return buf_puts(body, "null");
+    /* Once, and no more than would be taken. */
+    size_t len = pick->member.value.len;
+    (void)buf_reserve(body, len < MESSAGE_MAX ? len : MESSAGE_MAX);
+    return json_minify(body, pick->member.value) && body->len <= MESSAGE_MAX;
+}
+
+/* What a publication consists of. */
+enum { EVENT, MESSAGE, ROOM, NAMESPACE, PICKS };
+
+struct scratch {
+    struct buf name;
+    struct buf site;
+    struct buf body;
+};
+
+static enum skip publish(struct bus_frappe *frappe, const struct json_pick *picks,
+                         struct scratch *scratch)
 {
     struct publication pub = {.frappe = frappe, .order = hub_next_order(frappe->hub)};
-    struct json_member event;
-    struct json_member member;
+    const struct json_pick *event = &picks[EVENT];
+    const struct json_pick *room = &picks[ROOM];
     struct event view = {0};
 
-    if (!json_get(object, "event", &event) || event.kind != JSON_STRING)
+    if (!event->is_there || event->member.kind != JSON_STRING)
         return SKIP_SHAPE;
-    if (sio_event_is_reserved(json_string_raw(event.value)) ||
-        !json_unescape(name, json_string_raw(event.value)))
+    struct slice raw_name = json_string_raw(event->member.value);
+    if (sio_event_is_reserved(raw_name) ||
+        !text_of(raw_name, &scratch->name, &pub.event.name))
         return SKIP_EVENT;
-    if (json_get(object, "message", &member))
-        json_minify(body, member.value);
-    else
-        buf_puts(body, "null");
-    if (body->failed || body->len > MESSAGE_MAX)
+    if (!read_message(&picks[MESSAGE], &scratch->body))
         return SKIP_LARGE;
-    pub.event = (struct topic_event){
-        .is_opaque = true, .name = buf_view(name), .body = buf_view(body)};
-    pub.is_progress = slice_is(buf_view(name), "ai_progress");
-    if (pub.is_progress && event_view(buf_view(body), &view))
+    pub.event.is_opaque = true;
+    pub.event.body = buf_view(&scratch->body);
+    pub.is_progress = slice_is(pub.event.name, "ai_progress");
+    if (pub.is_progress && event_view(pub.event.body, &view))
         take_view(&pub, &view);
-    if (!read_site(object, &pub, site))
+    if (!read_site(&picks[NAMESPACE], &pub, &scratch->site))
         return SKIP_SHAPE;
-    if (!json_get(object, "room", &member) || member.kind == JSON_NULL)
+    if (!room->is_there || room->member.kind == JSON_NULL)
         broadcast(&pub);
-    else if (!deliver_rooms(&pub, &member))
+    else if (!deliver_rooms(&pub, &room->member))
         return SKIP_ROOM;
     return SKIP_COUNT;
 }
 
-static void take_checked(struct bus_frappe *frappe, struct slice text)
+/* False when it is no JSON: then nothing was done. */
+static bool take(struct bus_frappe *frappe, struct slice text)
 {
+    struct json_pick picks[PICKS] = {[EVENT].name = "event",
+                                     [MESSAGE].name = "message",
+                                     [ROOM].name = "room",
+                                     [NAMESPACE].name = "namespace"};
+    enum skip outcome = SKIP_SHAPE;
+    struct scratch scratch;
     enum json_kind kind;
-    struct slice object;
-    struct buf name;
-    struct buf body;
-    struct buf site;
-    enum skip outcome;
 
-    if (json_scan(text, &kind, &object) < 0 || kind != JSON_OBJECT) {
-        skip(frappe, SKIP_SHAPE);
-        return;
-    }
-    buf_init(&name, ROOM_LIMIT);
-    buf_init(&body, MESSAGE_LIMIT);
-    buf_init(&site, ROOM_LIMIT);
-    outcome = publish(frappe, object, &name, &body, &site);
+    if (!json_pick(text, &kind, picks, PICKS))
+        return false;
+    buf_init(&scratch.name, NAME_LIMIT);
+    buf_init(&scratch.site, NAME_LIMIT);
+    buf_init(&scratch.body, MESSAGE_LIMIT);
+    if (kind == JSON_OBJECT)
+        outcome = publish(frappe, picks, &scratch);
     if (outcome != SKIP_COUNT)
         skip(frappe, outcome);
-    buf_release(&site);
-    buf_release(&body);
-    buf_release(&name);
+    buf_release(&scratch.body);
+    buf_release(&scratch.site);
+    buf_release(&scratch.name);
+    return true;
 }
 
+static void take_repaired(struct bus_frappe *frappe, struct slice payload)
+{
+    struct buf repaired;
+
+    counter_add(frappe->repaired, 1);
+    buf_init(&repaired, MESSAGE_LIMIT);
+    utf8_repair(&repaired, payload.ptr, payload.len);
+    if (repaired.failed)
+        skip(frappe, SKIP_LARGE);
+    else if (!take(frappe, buf_view(&repaired)))
+        skip(frappe, SKIP_JSON);
+    buf_release(&repaired);
+}
+
+/* What is JSON is valid UTF-8: only what is none is looked at again. */
 static void on_message(void *ctx, struct slice channel, struct slice payload)
 {
     struct bus_frappe *frappe = ctx;
-    struct slice text = payload;
-    struct buf repaired;
 
     (void)channel;
     counter_add(frappe->received, 1);
-    buf_init(&repaired, MESSAGE_LIMIT);
-    if (!utf8_is_valid(payload.ptr, payload.len)) {
-        counter_add(frappe->repaired, 1);
-        utf8_repair(&repaired, payload.ptr, payload.len);
-        text = buf_view(&repaired);
-    }
-    if (repaired.failed)
-        skip(frappe, SKIP_LARGE);
-    else if (!json_check(text))
+    if (take(frappe, payload))
+        return;
+    if (utf8_is_valid(payload.ptr, payload.len))
         skip(frappe, SKIP_JSON);
     else
-        take_checked(frappe, text);
-    buf_release(&repaired);
+        take_repaired(frappe, payload);
 }
 
 /* ---- life ---- */

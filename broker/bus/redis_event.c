@@ -16,7 +16,7 @@ static bool read_opaque(struct slice json, struct buf *scratch,
         json_minify(scratch, json);
         json = buf_view(scratch);
     }
-    (void)event_view(json, &view);
+    event->lacks_id = event_view(json, &view) && !view.has_id;
     event->type = view.type;
     event->is_opaque = true;
     event->body = json;

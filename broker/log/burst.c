@@ -7,6 +7,9 @@
 /* Encoded text is at most 6 times a body, and a body is bounded by EVENT_MAX_BYTES. */
 #define BURST_LIMIT ((size_t)8 * EVENT_MAX_BYTES)
 
+/* What is written around a body, roughly. */
+#define ENVELOPE_BYTES 192
+
 static bool slot_matches(const struct burst_slot *slot, const struct topic *topic,
                          const struct burst *want)
 {
@@ -44,6 +47,8 @@ static struct bytes *encode_burst(const struct topic *topic, struct burst *burst
     unsigned count = 0;
 
     buf_init(&out, BURST_LIMIT);
+    /* Enough for most bursts of one event: it grows once, not in steps. */
+    (void)buf_reserve(&out, topic_entry(topic, burst->from)->body.len + ENVELOPE_BYTES);
     burst->to = burst->from;
     while (burst->to < topic->next_pos && count < burst->max_entries &&
            (count == 0 || out.len < burst->about_bytes)) {

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #define SWEEP_MS 1000
+/* Site and name have their bounds where they come from. */
+#define KEY_LIMIT SIZE_MAX
 
 static size_t topic_bytes(const struct topic *topic)
 {
@@ -237,33 +239,29 @@ bool hub_make_room(struct hub *hub, const struct topic *keep, size_t need)
 
 /* ---- finding ---- */
 
-static struct slice make_key(struct buf *buf, enum topic_kind kind, struct slice site,
+/* Valid until the next one is made. */
+static struct slice make_key(struct hub *hub, enum topic_kind kind, struct slice site,
                              struct slice name)
 {
-    buf_putc(buf, "TRU"[kind]);
-    buf_slice(buf, site);
-    buf_putc(buf, '/');
-    buf_slice(buf, name);
-    return buf_view(buf);
+    buf_reset(&hub->key);
+    buf_putc(&hub->key, "TRU"[kind]);
+    buf_slice(&hub->key, site);
+    buf_putc(&hub->key, '/');
+    buf_slice(&hub->key, name);
+    return buf_view(&hub->key);
 }
 
-struct topic *hub_find(const struct hub *hub, enum topic_kind kind, struct slice site,
+struct topic *hub_find(struct hub *hub, enum topic_kind kind, struct slice site,
                        struct slice name)
 {
-    struct buf key;
-    struct topic *topic;
-
-    buf_init(&key, site.len + name.len + 2);
-    topic = map_get(hub->topics, make_key(&key, kind, site, name));
-    buf_release(&key);
-    return topic;
+    return map_get(hub->topics, make_key(hub, kind, site, name));
 }
 
 struct topic *hub_topic(struct hub *hub, enum topic_kind kind, struct slice site,
                         struct slice name)
 {
-    struct buf key;
-    struct topic *topic = hub_find(hub, kind, site, name);
+    struct slice key = make_key(hub, kind, site, name);
+    struct topic *topic = map_get(hub->topics, key);
 
     if (topic != NULL)
         return topic;
@@ -271,10 +269,8 @@ struct topic *hub_topic(struct hub *hub, enum topic_kind kind, struct slice site
         counter_add(hub->refused_topics, 1);
         return NULL;
     }
-    buf_init(&key, site.len + name.len + 2);
-    topic = topic_new(hub, kind, make_key(&key, kind, site, name), site.len);
-    map_set(hub->topics, buf_view(&key), topic);
-    buf_release(&key);
+    topic = topic_new(hub, kind, key, site.len);
+    map_set(hub->topics, key, topic);
     hub_touch(hub, topic);
     hub->topics_gauge->value = map_size(hub->topics);
     return topic;
@@ -312,6 +308,7 @@ struct hub *hub_new(struct loop *loop, const struct hub_limits *limits,
     hub->loop = loop;
     hub->limits = *limits;
     hub->topics = map_new();
+    buf_init(&hub->key, KEY_LIMIT);
     list_init(&hub->dirty);
     list_init(&hub->visited);
     list_init(&hub->by_age);
@@ -353,6 +350,7 @@ void hub_free(struct hub *hub)
     }
     burst_forget_all(hub);
     map_free(hub->topics);
+    buf_release(&hub->key);
     free(hub);
 }
 

@@ -60,7 +60,7 @@ void hub_follow(struct hub *hub, struct topic *task, struct topic *aside);
 /* Finds, or makes (NULL when max_topics is reached and counted). Site and name are copied. */
 struct topic *hub_topic(struct hub *hub, enum topic_kind kind, struct slice site,
                         struct slice name);
-struct topic *hub_find(const struct hub *hub, enum topic_kind kind, struct slice site,
+struct topic *hub_find(struct hub *hub, enum topic_kind kind, struct slice site,
                        struct slice name);
 void hub_each(struct hub *hub, bool (*visit)(struct topic *topic, void *ctx),
               void *ctx);

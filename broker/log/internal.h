@@ -49,6 +49,7 @@ struct hub {
     struct loop *loop;
     struct hub_limits limits;
     struct map *topics;
+    struct buf key; /* of the topic that is looked for: each event is, so it is kept */
     struct list dirty;
     struct list visited;
     struct list by_age;

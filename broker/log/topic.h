@@ -44,6 +44,7 @@ struct entry {
     enum event_type type;
     bool is_delta;     /* may be merged with its neighbours */
     bool is_opaque;    /* from Frappe's channel: never merged, never rewritten */
+    bool lacks_id;     /* opaque, and known to be an object without "id" */
     struct slice name; /* event name, UTF-8: "ai_progress" */
     struct slice body; /* one line of JSON without "id" (an object unless opaque) */
     struct slice text; /* is_delta: the raw text inside body */
@@ -96,6 +97,7 @@ struct topic_event {
     enum event_type type;
     bool is_delta;
     bool is_opaque;
+    bool lacks_id;          /* opaque: false when it was not looked for */
     struct slice name;      /* "" = "ai_progress" */
     struct slice body;      /* copied; one line of checked JSON without "id" */
     struct slice text;      /* raw inside of `body`; only for deltas */

@@ -48,6 +48,7 @@ static struct entry *entry_new(const struct topic_event *event)
         .type = event->type,
         .is_delta = event->is_delta,
         .is_opaque = event->is_opaque,
+        .lacks_id = event->lacks_id,
         .name = {data, name.len},
         .body = {data + name.len, event->body.len},
     };

@@ -6,7 +6,6 @@
 #include "codec/ws.h"
 #include "session/internal.h"
 
-#define PIECE_LIMIT ((size_t)8 * EVENT_MAX_BYTES)
 /* A snapshot is one event: accumulated text, escaped. */
 #define SNAPSHOT_LIMIT ((size_t)1 << 30)
 
@@ -24,26 +23,38 @@ static struct format format_of_key(uint32_t key)
 
 /* ---- wrapping a named piece ---- */
 
+/* The data, with its id as the first member where it is given one. */
+static void put_data(struct buf *out, const struct piece *piece)
+{
+    struct slice data = piece->data;
+
+    if (piece->first_id.len > 0) {
+        buf_puts(out, "{\"id\":\"");
+        buf_slice(out, piece->first_id);
+        buf_puts(out, data.len > 2 ? "\"," : "\"");
+        data = slice_make(data.ptr + 1, data.len - 1);
+    }
+    buf_slice(out, data);
+}
+
 static void wrap_ws(struct buf *out, const struct piece *piece)
 {
-    struct buf text;
+    size_t start = out->len;
 
-    buf_init(&text, SNAPSHOT_LIMIT);
     if (piece->is_note) {
         /* Notes are objects of ours: {"op":name, + the object's members. */
-        buf_puts(&text, "{\"op\":\"");
-        buf_slice(&text, piece->name);
-        buf_puts(&text, piece->data.len > 2 ? "\"," : "\"");
-        buf_append(&text, piece->data.ptr + 1, piece->data.len - 1);
+        buf_puts(out, "{\"op\":\"");
+        buf_slice(out, piece->name);
+        buf_puts(out, piece->data.len > 2 ? "\"," : "\"");
+        buf_append(out, piece->data.ptr + 1, piece->data.len - 1);
     } else {
-        buf_puts(&text, "{\"op\":\"event\",\"event\":");
-        json_quote(&text, piece->name);
-        buf_puts(&text, ",\"data\":");
-        buf_slice(&text, piece->data);
-        buf_putc(&text, '}');
+        buf_puts(out, "{\"op\":\"event\",\"event\":");
+        json_quote(out, piece->name);
+        buf_puts(out, ",\"data\":");
+        put_data(out, piece);
+        buf_putc(out, '}');
     }
-    ws_frame(out, WS_TEXT, buf_view(&text));
-    buf_release(&text);
+    ws_wrap(out, WS_TEXT, start);
 }
 
 static bool is_field_safe(struct slice name)
@@ -59,47 +70,69 @@ static void wrap_sse(struct buf *out, struct format format, const struct piece *
     size_t start = out->len;
     /* A name with a line end cannot stand in an `event:` field: Frappe's names are free. */
     struct slice name = is_field_safe(piece->name) ? piece->name : slice_of("unnamed");
+    struct slice data = piece->data;
+    struct buf joined;
 
-    sse_event(out, name, piece->id, piece->data);
+    buf_init(&joined, SNAPSHOT_LIMIT);
+    if (piece->first_id.len > 0) {
+        put_data(&joined, piece);
+        data = buf_view(&joined);
+    }
+    sse_event(out, name, piece->id, data);
+    buf_release(&joined);
     if (format.framing == FRAMING_CHUNKED)
         chunk_wrap(out, start);
+}
+
+/* Socket.IO's packet: what Engine.IO carries as a message. */
+static void put_packet(struct buf *out, struct slice site, struct format format,
+                       const struct piece *piece)
+{
+    buf_putc(out, '2');
+    if (format.is_site_nsp) {
+        buf_putc(out, '/');
+        buf_slice(out, site);
+        buf_putc(out, ',');
+    }
+    buf_putc(out, '[');
+    json_quote(out, piece->name);
+    buf_putc(out, ',');
+    put_data(out, piece);
+    if (piece->id.len > 0) {
+        buf_puts(out, ",\"");
+        buf_slice(out, piece->id);
+        buf_putc(out, '"');
+    }
+    buf_putc(out, ']');
 }
 
 static void wrap_sio(struct buf *out, struct slice site, struct format format,
                      const struct piece *piece)
 {
     int revision = format.framing == FRAMING_EIO3 ? 3 : 4;
-    struct buf text;
+    size_t start = out->len;
+    struct buf packet;
 
-    buf_init(&text, SNAPSHOT_LIMIT);
-    buf_putc(&text, '2');
-    if (format.is_site_nsp) {
-        buf_putc(&text, '/');
-        buf_slice(&text, site);
-        buf_putc(&text, ',');
+    if (format.framing == FRAMING_WS) {
+        buf_putc(out, '0' + EIO_MESSAGE);
+        put_packet(out, site, format, piece);
+        ws_wrap(out, WS_TEXT, start);
+        return;
     }
-    buf_putc(&text, '[');
-    json_quote(&text, piece->name);
-    buf_putc(&text, ',');
-    buf_slice(&text, piece->data);
-    if (piece->id.len > 0) {
-        buf_puts(&text, ",\"");
-        buf_slice(&text, piece->id);
-        buf_putc(&text, '"');
-    }
-    buf_putc(&text, ']');
+    buf_init(&packet, SNAPSHOT_LIMIT);
+    put_packet(&packet, site, format, piece);
     /* `start` 0: the first packet of these shared bytes has no separator; who joins them
      * behind others adds it. */
     eio_encode(out, format.framing, revision, 0,
-               &(struct eio_packet){.type = EIO_MESSAGE, .data = buf_view(&text)});
-    buf_release(&text);
+               &(struct eio_packet){.type = EIO_MESSAGE, .data = buf_view(&packet)});
+    buf_release(&packet);
 }
 
 static void wrap_poll(struct buf *out, const struct piece *piece)
 {
     if (out->len > 0)
         buf_putc(out, ',');
-    buf_slice(out, piece->data);
+    put_data(out, piece);
 }
 
 /* Only progress has words in other dialects. A line end in what was published stands between
@@ -143,39 +176,32 @@ void encode_piece(struct buf *out, struct slice site, struct format format,
 
 /* ---- entries ---- */
 
-/* The body with "id" as its first member, where the body is an object that has none. */
-static void put_with_id(struct buf *data, const struct entry *entry, struct slice id)
+/* A body that is an object and has no "id" yet. */
+static bool takes_id(const struct entry *entry)
 {
     struct json_member member;
-    bool is_object = entry->body.len >= 2 && entry->body.ptr[0] == '{';
 
-    if (!is_object || (entry->is_opaque && json_get(entry->body, "id", &member))) {
-        buf_slice(data, entry->body);
-        return;
-    }
-    buf_puts(data, "{\"id\":\"");
-    buf_slice(data, id);
-    buf_puts(data, entry->body.len > 2 ? "\"," : "\"");
-    buf_append(data, entry->body.ptr + 1, entry->body.len - 1);
+    if (entry->body.len < 2 || entry->body.ptr[0] != '{')
+        return false;
+    return !entry->is_opaque || entry->lacks_id ||
+           !json_get(entry->body, "id", &member);
 }
 
 void encode_event(struct buf *out, const struct topic *topic, const struct entry *entry,
                   struct format format, struct slice mark)
 {
-    char id_text[EVENT_ID_SIZE];
-    struct slice id = {id_text, event_id_format(entry->id, id_text)};
     struct piece piece = {.name = entry->name, .data = entry->body, .id = mark};
-    struct buf data;
+    char id_text[EVENT_ID_SIZE];
+    struct slice id;
 
-    buf_init(&data, PIECE_LIMIT);
     if (format.dialect != DIALECT_SIO_STRING) {
-        put_with_id(&data, entry, id);
-        piece.data = buf_view(&data);
+        id = slice_make(id_text, event_id_format(entry->id, id_text));
+        if (takes_id(entry))
+            piece.first_id = id;
+        if (format.dialect == DIALECT_SSE)
+            piece.id = id;
     }
-    if (format.dialect == DIALECT_SSE)
-        piece.id = id;
     encode_piece(out, topic_site(topic), format, &piece);
-    buf_release(&data);
 }
 
 void encode_entry(struct buf *out, const struct topic *topic, const struct entry *entry,

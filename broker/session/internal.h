@@ -41,9 +41,10 @@ void encode_entry(struct buf *out, const struct topic *topic, const struct entry
  * snapshot), or a note such as `resync`. `id` may be empty. */
 struct piece {
     struct slice name;
-    struct slice data; /* JSON */
-    struct slice id;   /* SSE id line; Socket.IO: offset, the last argument */
-    bool is_note;      /* /ws: {"op":name,...data} */
+    struct slice data;     /* JSON */
+    struct slice first_id; /* the data's first member "id"; empty: it is as it stands */
+    struct slice id;       /* SSE id line; Socket.IO: offset, the last argument */
+    bool is_note;          /* /ws: {"op":name,...data} */
 };
 void encode_piece(struct buf *out, struct slice site, struct format format,
                   const struct piece *piece);

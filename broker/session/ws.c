@@ -81,7 +81,7 @@ static bool send_framed(struct ws_session *ws, struct buf *framed)
 static void note(struct ws_session *ws, const char *name, struct slice data)
 {
     struct format format = {DIALECT_WS, FRAMING_WS, false};
-    struct piece piece = {slice_of(name), data, {0}, true};
+    struct piece piece = {.name = slice_of(name), .data = data, .is_note = true};
 
     if (ws->pipe == NULL || ws->pipe->is_closing)
         return;

@@ -264,6 +264,61 @@ static void event_names_may_be_anything_that_is_not_reserved(void **state)
     stage_close(&stage);
 }
 
+/* Of equal members the first counts, however its key is written; others may stand between. */
+static void a_publication_is_read_by_its_first_members(void **state)
+{
+    struct stage stage;
+    struct eye eye;
+
+    stage_open_frappe(&stage, state);
+    eye_attach(&eye, task(&stage, "s", "t1"));
+    publish(&stage,
+            " { \"doctype\" : {\"room\":5,\"event\":null} , \"\\u0065vent\":\"e\","
+            "\"event\":\"connect\",\"message\": { \"a b\" : [ 1 , \" \\\" \" ] },"
+            "\"message\":2,\"na\\u006despace\":\"s\",\"namespace\":7,"
+            "\"room\":\"task\\u005fprogress:t1\",\"room\":8} ");
+    eye_until_seen(&eye, &stage, 1);
+    assert_string_equal(buf_text(&eye.last), "{\"a b\":[1,\" \\\" \"]}");
+    assert_string_equal(buf_text(&eye.log), "1:e ");
+    eye_close(&eye);
+    stage_close(&stage);
+}
+
+/* So that it is told its own, and no second "id" is written beside it. */
+static void whether_an_event_names_an_id_is_known(void **state)
+{
+    static const struct {
+        const char *event;
+        const char *message;
+        bool lacks_id;
+    } rows[] = {
+        {"ai_progress", "{\"type\":\"text\"}", true},
+        {"ai_progress", "{\"inner\":{\"id\":1}}", true},
+        {"ai_progress", "{\"\\u0069d\":1}", false},
+        {"ai_progress", "[\"id\"]", false},
+        {"other", "{\"type\":\"text\"}", false}, /* not looked for */
+    };
+    struct stage stage;
+    struct eye eye;
+    char payload[200];
+
+    stage_open_frappe(&stage, state);
+    eye_attach(&eye, task(&stage, "s", "t1"));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)snprintf(payload, sizeof(payload),
+                       "{\"event\":\"%s\",\"message\":%s,\"namespace\":\"s\","
+                       "\"room\":\"task_progress:t1\"}",
+                       rows[i].event, rows[i].message);
+        publish(&stage, payload);
+        eye_until_seen(&eye, &stage, (unsigned)i + 1);
+        assert_string_equal(buf_text(&eye.last), rows[i].message);
+        assert_int_equal(topic_entry(eye.topic, eye.reader.pos - 1)->lacks_id,
+                         rows[i].lacks_id);
+    }
+    eye_close(&eye);
+    stage_close(&stage);
+}
+
 /* ---- malformed ---- */
 
 struct bad_row {
@@ -449,6 +504,8 @@ int test_frappe(void)
         cmocka_unit_test(a_list_of_rooms_has_one_arrival_number),
         cmocka_unit_test(messages_of_any_kind_pass_as_they_are),
         cmocka_unit_test(event_names_may_be_anything_that_is_not_reserved),
+        cmocka_unit_test(a_publication_is_read_by_its_first_members),
+        cmocka_unit_test(whether_an_event_names_an_id_is_known),
         cmocka_unit_test(what_is_malformed_is_skipped_and_counted_by_reason),
         cmocka_unit_test(json_too_deep_is_skipped),
         cmocka_unit_test(invalid_utf8_is_repaired_and_counted),
