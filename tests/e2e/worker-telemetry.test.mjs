@@ -2,21 +2,14 @@
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import test from 'node:test';
 import { House, PATIENCE } from './lib/house.mjs';
 import { Provider } from '../provider/provider.mjs';
-import { ask, Asked, block, open, wholeAnswer, Worker } from './lib/worker.mjs';
+import { ask, Asked, block, open, telemetryRows, wholeAnswer, Worker } from './lib/worker.mjs';
 import { delay, until } from './lib/wait.mjs';
-
-// The rows of a folder once there are `count`.
-async function rows(folder, count) {
-  const read = () => (existsSync(folder) ? readdirSync(folder) : []).sort()
-    .flatMap((name) => readFileSync(path.join(folder, name), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)));
-  return until(() => (read().length >= count ? read() : null), () => `${count} rows, there are ${JSON.stringify(read())}`);
-}
 
 test('T1 T9 each run leaves a row {type, created_at, payload_json}, and each error one with its code', async (t) => {
   const house = await open(t, { args: ['--retry-backoff-ms', '10'] });
@@ -26,7 +19,7 @@ test('T1 T9 each run leaves a row {type, created_at, payload_json}, and each err
   await ask(house, { model: 'bad', request_id: 'req_2' });
   const partial = wholeAnswer('old', 3);
   await ask(house, { task: 'old', partial });
-  const all = await rows(path.join(house.folder, 'telemetry'), 4);
+  const all = await telemetryRows(house, 4);
   assert.match(readdirSync(path.join(house.folder, 'telemetry'))[0], /^telemetry-\d{4}-\d\d-\d\d\.jsonl$/);
   assert.deepEqual(all.map(({ type }) => type), ['openai_call', 'openai_call', 'error', 'openai_call']);
   for (const row of all) {
@@ -144,7 +137,7 @@ test('C10 what the memory service knows stands before the conversation, within i
   const [line] = await house.worker.says('Memory retrieval completed');
   assert.deepEqual([line.request_id, Number(line.results_count)], ['req_m', 2]);
   assert.ok(Number(line.total_tokens) > 0);
-  const [row] = await rows(path.join(house.folder, 'telemetry'), 1);
+  const [row] = await telemetryRows(house, 1);
   assert.equal(row.payload_json.memory_results, 2);
   await ask(house);
   assert.equal(house.memory.asked.length, 1, 'who does not ask for memory gets none');

@@ -1,7 +1,8 @@
 // worker.mjs - a stand-in provider, generation workers, and requests for them.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Provider } from '../../provider/provider.mjs';
 import { BIN, Child, House, PATIENCE, ROOT } from './house.mjs';
@@ -77,7 +78,21 @@ export function block(provider, { name = 'stand-in', api = 'chat', lines = [] } 
 
 const script = ['common.lua', 'open.lua'].map((name) => readFileSync(path.join(ROOT, 'redis', name), 'utf8')).join('\n');
 
-// As the broker does it: a queued run that holds the request, and a job that names it.
+const SAID = { memory: 'useMemory' };
+const BY_HTTP = new Set(['messages', 'model', 'mode', 'memory', 'conversation_id', 'max_tokens', 'temperature']);
+
+async function submit(house, task, request) {
+  if (!Object.keys(request).every((name) => BY_HTTP.has(name))) return submitByHand(house, task, request);
+  const body = Object.entries(request).map(([name, value]) => [SAID[name] ?? name, value]);
+  const answer = await fetch(`${house.url}/v1/tasks`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ task_id: task, ...Object.fromEntries(body) }),
+  });
+  assert.equal(answer.status, 202, await answer.text());
+}
+
+// What only the chat endpoints put into a request, as they do: a queued run that holds it, and a
+// job that names the run.
 async function submitByHand(house, task, request) {
   const keys = ['log', 'run', 'text', 'reasoning', 'lease'].map((kind) => `tw:{/${task}}:${kind}`);
   const [status, epoch] = await house.redis.client.eval(script, 5, ...keys,
@@ -101,7 +116,7 @@ export class Asked {
     asked.reader = new SseReader(house, eventsPath(asked.task, { from: 'start' }));
     await asked.reader.item('subscribed');
     asked.at = performance.timeOrigin + performance.now();
-    await submitByHand(house, asked.task, { messages: [{ role: 'user', content: asked.task }], ...request });
+    await submit(house, asked.task, { messages: [{ role: 'user', content: asked.task }], ...request });
     return asked;
   }
 
@@ -128,11 +143,35 @@ export function wholeAnswer(key, count = 20) {
 }
 
 // A broker with its Redis, a stand-in provider and a worker that asks it.
-export async function open(t, { api = 'chat', lines = [], args = [], env, providers, brokerArgs = [] } = {}) {
-  const house = await House.open(t, { args: brokerArgs });
+// With `inside` the broker hosts the worker itself, on the memory bus.
+export async function open(t, { api = 'chat', lines = [], args = [], env, providers, inside = false } = {}) {
+  if (inside) return openInside(t, { api, lines, args });
+  const house = await House.open(t);
   house.provider = house.own(await Provider.start());
   const file = providers ? providers(house.provider)
     : `default-model m\n${block(house.provider, { api, lines })}`;
   house.worker = await new Worker(house, { providers: file, args, env }).ready();
   return house;
+}
+
+async function openInside(t, { api, lines, args }) {
+  const provider = await Provider.start();
+  t.after(() => provider.close());
+  const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-e2e-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(path.join(folder, 'providers.conf'), `default-model m\n${block(provider, { api, lines })}`);
+  const house = await House.open(t, {
+    redis: false,
+    args: ['--worker', '--providers', path.join(folder, 'providers.conf'), '--telemetry', 'off', ...args],
+  });
+  house.provider = provider;
+  return house;
+}
+
+// The rows of telemetry, once there are `count`.
+export async function telemetryRows(house, count) {
+  const folder = path.join(house.folder, 'telemetry');
+  const read = () => (existsSync(folder) ? readdirSync(folder) : []).sort()
+    .flatMap((name) => readFileSync(path.join(folder, name), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)));
+  return until(() => (read().length >= count ? read() : null), () => `${count} rows, there are ${JSON.stringify(read())}`);
 }

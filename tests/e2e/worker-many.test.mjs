@@ -1,0 +1,147 @@
+// worker-many.test.mjs - many streams at once, several workers, stops, and what is left afterwards.
+// SPDX-License-Identifier: MIT
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { IS_SANITIZED, PATIENCE } from './lib/house.mjs';
+import { ask, Asked, block, open, wholeAnswer, Worker } from './lib/worker.mjs';
+import { delay, until } from './lib/wait.mjs';
+
+const stop = (house, task) => fetch(`${house.url}/v1/tasks/${task}/stop`, { method: 'POST' });
+
+test('R9 ten streams at once are independent: those that fail touch no other, and no text crosses over', async (t) => {
+  const house = await open(t);
+  house.provider.script('m', { words: 40, pace_ms: 10 });
+  house.provider.script('bad', { status: 500 });
+  house.provider.script('cut', { mode: 'stream', cut_at: 5, words: 40 }, { mode: 'plain', words: 40 });
+  const kinds = ['m', 'm', 'bad', 'm', 'cut', 'm', 'bad', 'm', 'cut', 'm'];
+  const ends = await Promise.all(kinds.map((model) => ask(house, { model })));
+  for (const [n, end] of ends.entries()) {
+    if (kinds[n] === 'bad') assert.equal(end.code, 'SERVER_ERROR');
+    else assert.equal(end.told.text, wholeAnswer(end.asked.task, 40));
+  }
+});
+
+test('C9 no more connections to a provider than its pool has, and they are used again', async (t) => {
+  const house = await open(t, { lines: ['max-connections 4'] });
+  house.provider.script('m', { words: 5, pace_ms: 10 });
+  await Promise.all(Array.from({ length: 12 }, () => ask(house)));
+  assert.ok(house.provider.most <= 4, `${house.provider.most} connections at once`);
+  await ask(house);
+  assert.ok(new Set(house.provider.calls.map(({ connection }) => connection)).size <= 5, 'kept alive');
+});
+
+test('C9 who waits for a connection of the pool is not told that the provider is late', async (t) => {
+  const house = await open(t, { lines: ['max-connections 1', 'first-token-timeout-ms 600', 'breaker-failures 1'] });
+  house.provider.script('m', { words: 30, pace_ms: 20 }); // each takes as long as the bound
+  const ends = await Promise.all(Array.from({ length: 4 }, () => ask(house)));
+  for (const end of ends) assert.equal(end.type, 'completion', end.code);
+  assert.ok(house.provider.calls.every(({ mode }) => mode === 'stream'));
+});
+
+test('C4 S3 a stop closes the stream upstream at once, and one terminal event tells the length', async (t) => {
+  const house = await open(t);
+  house.provider.script('m', { words: 1000, pace_ms: 10 });
+  const run = await Asked.start(house);
+  await run.firstText();
+  const at = performance.timeOrigin + performance.now();
+  assert.equal((await stop(house, run.task)).status, 200);
+  const end = await run.end();
+  assert.equal(end.type, 'stopped');
+  assert.equal(end.length, [...end.told.text].length);
+  const [call] = house.provider.calls;
+  await until(() => call.closed_at, 'the stream to be closed upstream');
+  assert.ok(call.closed_at - at < 250 * PATIENCE, `after ${call.closed_at - at} ms`);
+  assert.equal(call.is_whole, false);
+});
+
+test('C4 a stop before the first token, and while a retry waits, ends the call and frees the probe', async (t) => {
+  const house = await open(t, { args: ['--retry-backoff-ms', '5000', '--retry-total-ms', '9000'], lines: ['breaker-failures 1', 'breaker-cooldown-ms 100'] });
+  house.provider.script('silent', { silent_at: 0 });
+  const silent = await Asked.start(house, { model: 'silent' });
+  await until(() => house.provider.callsOf('silent').length, 'the call');
+  await stop(house, silent.task);
+  assert.equal((await silent.end()).type, 'stopped');
+  await until(() => house.provider.callsOf('silent')[0].closed_at, 'the close');
+  house.provider.script('bad', { status: 500 });
+  await ask(house, { model: 'bad' }); // the breaker opens
+  await delay(150);
+  house.provider.script('limit', { status: 429 });
+  const waiting = await Asked.start(house, { model: 'limit' }); // the probe
+  await until(() => house.provider.callsOf('limit').length, 'the call');
+  await house.worker.says('provider call failed', 2);
+  await stop(house, waiting.task);
+  assert.equal((await waiting.end()).type, 'stopped');
+  assert.equal((await ask(house)).type, 'completion', 'another probe may go');
+});
+
+// Descriptors and, where it says something, memory come back to the level before.
+async function assertBack(worker, before) {
+  await until(() => worker.descriptors <= before.descriptors, () => `${worker.descriptors} descriptors, before ${before.descriptors}`, 15000);
+  const growth = worker.residentBytes - before.bytes;
+  if (!IS_SANITIZED) assert.ok(growth < 6 << 20, `${growth} bytes more`);
+}
+
+test('R12 after failed, stopped and timed-out streams descriptors and memory are back', async (t) => {
+  const house = await open(t, { lines: ['first-token-timeout-ms 200', 'plain-timeout-ms 200', 'idle-timeout-ms 200', 'breaker-failures 0', 'max-connections 10'] });
+  const faults = [{ status: 500 }, { refuse: true }, { silent_at: 0 }, { silent_at: 3 }, { cut_at: 5 }, { error_at: 2 }, { empty: true }, {}];
+  faults.forEach((rule, n) => house.provider.script(`m${n}`, rule));
+  house.provider.script('long', { words: 1000, pace_ms: 10 });
+  const round = async () => {
+    await Promise.all(faults.map((_, n) => ask(house, { model: `m${n}` })));
+    const run = await Asked.start(house, { model: 'long' });
+    await run.firstText();
+    await stop(house, run.task);
+    await run.end();
+  };
+  await round();
+  await round();
+  await until(() => !house.provider.calls.some(({ closed_at: at }) => !at), 'every call to be closed');
+  const before = { descriptors: house.worker.descriptors + 2, bytes: house.worker.residentBytes };
+  for (let n = 0; n < 6; n++) await round();
+  await assertBack(house.worker, before);
+});
+
+test('C14 a hundred streams at once, each whole and its own', async (t) => {
+  const house = await open(t, { lines: ['max-connections 100'] });
+  house.provider.script('m', { words: 20, pace_ms: 20 });
+  const ends = await Promise.all(Array.from({ length: 100 }, () => ask(house)));
+  for (const end of ends) assert.equal(end.told.text, wholeAnswer(end.asked.task));
+});
+
+async function secondWorker(house, args = []) {
+  return new Worker(house, { providers: `default-model m\n${block(house.provider)}`, args }).ready();
+}
+
+test('two workers share what there is to do, and each run is generated once', async (t) => {
+  const house = await open(t, { args: ['--max-generations', '4'] });
+  const other = await secondWorker(house, ['--max-generations', '4']);
+  house.provider.script('m', { words: 10, pace_ms: 20 });
+  const ends = await Promise.all(Array.from({ length: 16 }, () => ask(house)));
+  for (const end of ends) assert.equal(end.told.text, wholeAnswer(end.asked.task, 10));
+  assert.equal(house.provider.calls.length, 16);
+  const shares = await Promise.all([house.worker, other].map((worker) => worker.says('generation finished')));
+  assert.equal(shares[0].length + shares[1].length, 16);
+});
+
+test('N4 a worker that dies in the middle of an answer: the run ends with PRODUCER_LOST, and what was told stays', async (t) => {
+  const house = await open(t, { args: ['--lease-ms', '1000'] });
+  house.provider.script('m', { words: 1000, pace_ms: 10 });
+  const run = await Asked.start(house);
+  await run.firstText();
+  await house.worker.kill();
+  const end = await run.end(30000 * PATIENCE);
+  assert.deepEqual([end.type, end.code], ['error', 'PRODUCER_LOST']);
+  assert.ok(end.told.text.startsWith(wholeAnswer(run.task, 1)));
+});
+
+test('N2 a worker that dies before the first token: another one takes the run from its beginning', async (t) => {
+  const house = await open(t, { args: ['--lease-ms', '1000'] });
+  house.provider.script('m', { times: 1, silent_at: 0 }, {});
+  const run = await Asked.start(house);
+  await until(() => house.provider.calls.length, 'the call');
+  await house.worker.kill();
+  await secondWorker(house);
+  const end = await run.end(40000 * PATIENCE);
+  assert.equal(end.type, 'completion', end.code);
+  assert.equal(end.told.text, wholeAnswer(run.task));
+});
