@@ -132,6 +132,20 @@ static void set_body(struct http_client_call *call,
         curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* A connection is there: the request leaves now. */
+static int on_curl_sends(void *ctx, char *peer, char *local, int peer_port,
+                         int local_port)
+{
+    struct http_client_call *call = ctx;
+
+    (void)peer;
+    (void)local;
+    (void)peer_port;
+    (void)local_port;
+    call->sent_ms = loop_now_ms(call->client->loop);
+    return CURL_PREREQFUNC_OK;
+}
+
 static void set_options(struct http_client_call *call,
                         const struct http_client_request *request)
 {
@@ -153,6 +167,10 @@ static void set_options(struct http_client_call *call,
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_curl_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_curl_sends);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    if (call->client->options.refuses_http2)
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (request->unix_socket != NULL)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
     if (request->is_sent_once)

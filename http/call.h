@@ -37,6 +37,7 @@ struct http_client_call {
     struct timer idle;
     uint64_t idle_timeout_ms;
     uint64_t started_ms;
+    uint64_t sent_ms; /* 0 = it waits for a connection */
     uint64_t last_byte_ms;
     curl_off_t uploaded; /* when the idle timer last looked */
     unsigned status;

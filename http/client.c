@@ -246,6 +246,11 @@ void http_client_cancel(struct http_client_call *call)
     http_call_cancel(call);
 }
 
+uint64_t http_client_sent_ms(const struct http_client_call *call)
+{
+    return call->sent_ms;
+}
+
 size_t http_client_active(const struct http_client *client)
 {
     return client->count;

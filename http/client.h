@@ -29,6 +29,7 @@ struct http_client_options {
     size_t max_connections_per_host; /* (0 = no bound of its own) */
     size_t max_idle_connections;     /* (50) kept alive for reuse */
     bool uses_proxy;                 /* obey http_proxy, https_proxy, no_proxy */
+    bool refuses_http2; /* over TLS it is used where the server offers it */
 };
 /* NULL options are the defaults. */
 struct http_client *http_client_new(struct loop *loop,
@@ -89,6 +90,10 @@ void http_client_cancel(struct http_client_call *call);
 /* A header of the response, from on_headers to on_done; empty when absent. The last one
  * when it was sent more than once. Valid until the next call of this function. */
 struct slice http_client_header(struct http_client_call *call, const char *name);
+
+/* When it had a connection and began to leave (loop_now_ms()); 0 = it still waits for one, be
+ * it of the bounded pool or of the network. */
+uint64_t http_client_sent_ms(const struct http_client_call *call);
 
 /* Calls that have not been told on_done. */
 size_t http_client_active(const struct http_client *client);

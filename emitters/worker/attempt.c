@@ -87,16 +87,25 @@ static uint64_t sooner(uint64_t deadline, uint64_t from, uint64_t bound)
     return from + bound;
 }
 
+/* What the provider does with its time is counted from when it was asked, not from when the
+ * call began to wait for a connection of the pool. */
+static uint64_t sent_ms(const struct attempt *attempt)
+{
+    return attempt->call == NULL ? 0 : http_client_sent_ms(attempt->call);
+}
+
 /* The next moment at which something is too late; 0 = never. */
 static uint64_t next_deadline(const struct attempt *attempt)
 {
     const struct attempt_times *times = &attempt->request.times;
+    uint64_t sent = sent_ms(attempt);
+    uint64_t from = sent == 0 ? attempt->started_ms : sent;
 
     if (attempt->request.is_plain)
-        return sooner(0, attempt->started_ms, times->plain);
-    uint64_t deadline = sooner(0, attempt->started_ms, times->total);
+        return sooner(0, from, times->plain);
+    uint64_t deadline = sooner(0, from, times->total);
     if (attempt->token_ms == 0)
-        return sooner(deadline, attempt->started_ms, times->first_token);
+        return sooner(deadline, from, times->first_token);
     return sooner(deadline, attempt->token_ms, times->idle);
 }
 
@@ -113,11 +122,19 @@ static enum failure_class what_is_late(const struct attempt *attempt)
 {
     const struct attempt_times *times = &attempt->request.times;
     uint64_t now = loop_now_ms(attempt->loop);
-    bool is_all = times->total > 0 && now >= attempt->started_ms + times->total;
+    bool is_all = times->total > 0 && now >= sent_ms(attempt) + times->total;
 
     if (attempt->request.is_plain || is_all)
         return FAILURE_TIMEOUT_TOTAL;
     return attempt->token_ms == 0 ? FAILURE_TIMEOUT_FIRST_TOKEN : FAILURE_TIMEOUT_IDLE;
+}
+
+/* Our own pool is too small for what there is to do: that is no fault of the provider's, and
+ * waiting once more would help nobody. (No connection in time is curl's to tell.) */
+static void fail_unsent(struct attempt *attempt)
+{
+    fail(attempt, FAILURE_RATE_LIMITED, "all connections to the provider are busy");
+    attempt->failure.retry_after_ms = UINT64_MAX;
 }
 
 static void on_timer(struct timer *timer)
@@ -135,7 +152,9 @@ static void on_timer(struct timer *timer)
         return;
     }
     /* What was to come after the finish is only usage and a mark. */
-    if (stream_has_finish(attempt->stream))
+    if (sent_ms(attempt) == 0)
+        fail_unsent(attempt);
+    else if (stream_has_finish(attempt->stream))
         stream_end(attempt->stream);
     else
         fail(attempt, what_is_late(attempt), "no answer in time");

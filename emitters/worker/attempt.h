@@ -16,14 +16,17 @@
  *
  *      start      connected       first token         token       end
  *        |--connect--|                |                 |          |
- *        |----------first_token-------|------idle-------|--idle----|
- *        |-------------------------total---------------------------|
+ *                    |--first_token---|------idle-------|--idle----|
+ *                    |--------------------total--------------------|
+ *
+ * A call that waits for a connection of the pool waits as long as it might for a first token;
+ * then it is FAILURE_RATE_LIMITED, which is nobody's fault.
  *
  * Comments and pings keep the connection, not the timers for tokens.
  */
 struct attempt_times { /* milliseconds; 0 = no bound of this kind */
     uint64_t connect;
-    uint64_t first_token; /* from the start */
+    uint64_t first_token; /* from when the request left */
     uint64_t idle;        /* between two tokens */
     uint64_t total;
     uint64_t plain; /* instead of the three above when not streaming */

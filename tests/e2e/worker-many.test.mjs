@@ -31,11 +31,23 @@ test('C9 no more connections to a provider than its pool has, and they are used 
 });
 
 test('C9 who waits for a connection of the pool is not told that the provider is late', async (t) => {
-  const house = await open(t, { lines: ['max-connections 1', 'first-token-timeout-ms 600', 'breaker-failures 1'] });
-  house.provider.script('m', { words: 30, pace_ms: 20 }); // each takes as long as the bound
-  const ends = await Promise.all(Array.from({ length: 4 }, () => ask(house)));
+  const house = await open(t, { lines: ['max-connections 1', 'first-token-timeout-ms 900', 'breaker-failures 1'] });
+  house.provider.script('m', { first_ms: 600 });
+  const ends = await Promise.all([ask(house), ask(house)]); // the second has its first word after 1200 ms
   for (const end of ends) assert.equal(end.type, 'completion', end.code);
-  assert.ok(house.provider.calls.every(({ mode }) => mode === 'stream'));
+  assert.deepEqual(house.provider.calls.map(({ mode }) => mode), ['stream', 'stream']);
+});
+
+test('C9 a pool that stays busy is an overload, and does not open the breaker', async (t) => {
+  const house = await open(t, { lines: ['max-connections 1', 'first-token-timeout-ms 400', 'breaker-failures 1'] });
+  house.provider.script('long', { words: 60, pace_ms: 30 });
+  const long = await Asked.start(house, { model: 'long' });
+  await long.firstText();
+  const end = await ask(house);
+  assert.deepEqual([end.type, end.code], ['error', 'RATE_LIMIT']);
+  assert.ok(end.asked.took < 1200 * PATIENCE, `${end.asked.took} ms`);
+  assert.equal((await long.end()).type, 'completion');
+  assert.equal((await ask(house)).type, 'completion');
 });
 
 test('C4 S3 a stop closes the stream upstream at once, and one terminal event tells the length', async (t) => {
