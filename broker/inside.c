@@ -107,8 +107,9 @@ static void on_turn(struct turn_task *turn)
     /* What these lead to is asked anew, and answered in the next turn. */
     list_init(&due);
     list_splice(&due, &inside->answers);
-    while (!list_is_empty(&due)) {
-        struct answer *answer = LIST_ENTRY(due.next, struct answer, node);
+    LIST_FOR_EACH(node, next, &due)
+    {
+        struct answer *answer = LIST_ENTRY(node, struct answer, node);
         keep_promise(inside, answer);
         answer_free(answer);
     }
@@ -237,12 +238,12 @@ static const char *inside_trouble(struct worker_source *source)
 static void inside_free(struct worker_source *source)
 {
     struct inside *inside = of(source);
-    struct answer *answer;
 
     bus_memory_employ(inside->bus, NULL);
     turn_cancel(&inside->turn);
-    while (!list_is_empty(&inside->answers)) {
-        answer = LIST_ENTRY(inside->answers.next, struct answer, node);
+    LIST_FOR_EACH(node, next, &inside->answers)
+    {
+        struct answer *answer = LIST_ENTRY(node, struct answer, node);
         answer->result.status = PUBLISH_UNAVAILABLE;
         if (answer->kind == ANSWER_LOADED)
             answer->loaded(answer->ctx, NULL);

@@ -156,6 +156,24 @@ const PROVOKED = {
       assert.equal((await request(house, 'GET', '/v1/tasks/t')).status, 404, 'nothing was published');
     },
   },
+  'submit-max-bytes': {
+    args: ['--submit-max-bytes', '1024'],
+    async act(house) {
+      const answer = await request(house, 'POST', '/v1/tasks', { body: JSON.stringify({ message: 'x'.repeat(1024) }) });
+      assert.equal(answer.status, 413);
+      assert.equal(answer.json.error.code, 'PAYLOAD_TOO_LARGE');
+    },
+  },
+  'max-message-chars': {
+    args: ['--max-message-chars', '10'],
+    async act(house) {
+      const ask = (message) => request(house, 'POST', '/v1/tasks', { body: JSON.stringify({ message }) });
+      const answer = await ask('😀'.repeat(11));
+      assert.equal(answer.status, 422);
+      assert.deepEqual([answer.json.error.code, answer.json.error.field], ['MESSAGE_TOO_LONG', 'message']);
+      assert.equal((await ask('😀'.repeat(10))).status, 202);
+    },
+  },
   'upgrade-timeout-ms': {
     args: ['--upgrade-timeout-ms', '200'],
     async act(house) {
