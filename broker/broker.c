@@ -183,6 +183,7 @@ static void make_sessions(struct broker *broker)
         .default_site = set->default_site,
         .sites = &set->sites,
         .auth = identity_desk_auth(broker->desk),
+        .needs_identity = (settings_auth(set) & (AUTH_KEYS | AUTH_JWT)) != 0,
         .frappe = {.on = set->frappe,
                    .version = (unsigned)set->frappe_version,
                    .developer_mode = set->developer_mode,
@@ -239,6 +240,8 @@ static void make_api(struct broker *broker)
         .load_timeout_ms = LOAD_TIMEOUT_MS,
         .guards_tasks = set->task_guard != 0,
         .writes_are_local = settings_writes_are_local(set),
+        .auth = identity_desk_auth(broker->desk),
+        .needs_identity = (settings_auth(set) & (AUTH_KEYS | AUTH_JWT)) != 0,
     };
 
     broker->api = api_new(&(struct api_rooms){broker->loop, broker->hub, broker->bus,
@@ -400,12 +403,22 @@ static void on_signal(void *ctx, int signum)
     loop_stop(broker->loop);
 }
 
+static void on_hangup(void *ctx, int signum)
+{
+    struct broker *broker = ctx;
+
+    (void)signum;
+    identity_desk_reload(broker->desk);
+}
+
 void broker_run(struct broker *broker)
 {
     const char *address;
 
     loop_on_signal(broker->loop, SIGINT, on_signal, broker);
     loop_on_signal(broker->loop, SIGTERM, on_signal, broker);
+    if ((settings_auth(broker->settings) & AUTH_KEYS) != 0)
+        loop_on_signal(broker->loop, SIGHUP, on_hangup, broker);
     for (size_t i = 0; (address = server_address(broker->server, i)) != NULL; i++)
         diag(DIAG_INFO, "broker ready", DIAG_S("listen", address),
              DIAG_S("bus", broker->bus->name), DIAG_S("version", THINKWIRE_VERSION));

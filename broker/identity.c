@@ -152,6 +152,33 @@ static void ask_frappe(struct identity_desk *desk, struct loop *loop,
     desk->auth = auth_frappe_new(loop, desk->client, &options, counters);
 }
 
+static bool read_keys(struct identity_desk *desk, const struct settings *settings,
+                      struct counters *counters, struct buf *error)
+{
+    unsigned ways = settings_auth(settings);
+    struct auth_native_options options = {
+        .keys_file = (ways & AUTH_KEYS) != 0 ? settings->api_keys_file : NULL,
+        .secret_file = (ways & AUTH_JWT) != 0 ? settings->jwt_secret_file : NULL,
+        .audience = settings->jwt_audience,
+    };
+
+    if ((ways & (AUTH_KEYS | AUTH_JWT)) != 0)
+        desk->auth = auth_native_new(&options, desk->auth, counters, error);
+    return desk->auth != NULL;
+}
+
+void identity_desk_reload(struct identity_desk *desk)
+{
+    struct buf error;
+
+    buf_init(&error, 1024);
+    if (auth_native_reload(desk->auth, &error))
+        diag(DIAG_INFO, "API keys read again");
+    else
+        diag(DIAG_WARN, "API keys stay as they were", DIAG_S("why", buf_text(&error)));
+    buf_release(&error);
+}
+
 struct identity_desk *identity_desk_new(struct loop *loop,
                                         const struct settings *settings,
                                         const char *events_url,
@@ -173,10 +200,14 @@ struct identity_desk *identity_desk_new(struct loop *loop,
             return NULL;
         }
     }
-    if (settings_auth(settings) == AUTH_FRAPPE)
+    if ((settings_auth(settings) & AUTH_FRAPPE) != 0)
         ask_frappe(desk, loop, settings, counters);
-    else
+    if (settings_auth(settings) == AUTH_NONE)
         desk->auth = auth_none_new();
+    else if (!read_keys(desk, settings, counters, error)) {
+        identity_desk_free(desk);
+        return NULL;
+    }
     return desk;
 }
 

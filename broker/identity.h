@@ -16,6 +16,8 @@ struct identity_desk *identity_desk_new(struct loop *loop,
                                         const char *events_url,
                                         struct counters *counters, struct buf *error);
 void identity_desk_free(struct identity_desk *desk);
+/* The files of keys may have changed. */
+void identity_desk_reload(struct identity_desk *desk);
 struct auth *identity_desk_auth(const struct identity_desk *desk);
 void identity_desk_open_in_editor(struct identity_desk *desk, struct slice json);
 

@@ -86,10 +86,16 @@ static const struct config_row own_rows[] = {
          "Socket.IO namespaces that exist besides /; empty means any well-formed one."),
     LIST("origins", origins, "", group_who,
          "Browser origins allowed besides the broker's own: a list, or *."),
-    ENUM(
-        "auth", auth, "auto", "auto|none|frappe", group_who,
-        "How Socket.IO readers prove who they are: none trusts everyone who can connect, "
-        "frappe asks the site's backend, auto is frappe in Frappe mode and else none."),
+    LIST("auth", auth, "auto", group_who,
+         "Who is asked who somebody is: none, or a list of api-key (X-API-Key), jwt "
+         "(Authorization: Bearer) and frappe (the site's backend); auto is frappe with "
+         "--frappe, else none."),
+    TEXT("api-keys-file", api_keys_file, "", NULL, group_who,
+         "A line for each key: KEY USER [SITE]; read again on SIGHUP."),
+    TEXT("jwt-secret-file", jwt_secret_file, "", NULL, group_who,
+         "The secret that tokens are signed with (HS256), 32 characters at least."),
+    TEXT("jwt-audience", jwt_audience, "authenticated", NULL, group_who,
+         "The audience (`aud`) that a token must name."),
     FLAG("insecure", insecure, "off", group_who,
          "Allow --auth none on addresses that are not loopback."),
     ENUM(
@@ -275,11 +281,49 @@ static bool is_loopback(const char *address)
            has_prefix(address, "localhost:") || has_prefix(address, "unix:");
 }
 
-enum auth_choice settings_auth(const struct settings *settings)
+static const struct {
+    const char *name;
+    unsigned way;
+} auth_ways[] = {{"frappe", AUTH_FRAPPE}, {"api-key", AUTH_KEYS}, {"jwt", AUTH_JWT}};
+
+static unsigned way_of(const char *name)
 {
-    if (settings->auth != AUTH_AUTO)
-        return (enum auth_choice)settings->auth;
-    return settings->frappe ? AUTH_FRAPPE : AUTH_NONE;
+    for (size_t i = 0; i < sizeof(auth_ways) / sizeof(auth_ways[0]); i++)
+        if (strcmp(name, auth_ways[i].name) == 0)
+            return auth_ways[i].way;
+    return AUTH_NONE;
+}
+
+unsigned settings_auth(const struct settings *settings)
+{
+    unsigned ways = AUTH_NONE;
+
+    for (size_t i = 0; i < settings->auth.count; i++) {
+        ways |= way_of(settings->auth.items[i]);
+        if (strcmp(settings->auth.items[i], "auto") == 0 && settings->frappe)
+            ways |= AUTH_FRAPPE;
+    }
+    return ways;
+}
+
+static bool check_auth(const struct settings *settings, struct buf *error)
+{
+    unsigned ways = settings_auth(settings);
+
+    for (size_t i = 0; i < settings->auth.count; i++) {
+        const char *name = settings->auth.items[i];
+        bool is_alone = strcmp(name, "none") == 0 || strcmp(name, "auto") == 0;
+        if (is_alone ? settings->auth.count == 1 : way_of(name) != AUTH_NONE)
+            continue;
+        (void)buf_puts(error,
+                       "--auth is none, auto, or a list of api-key, jwt, frappe");
+        return false;
+    }
+    if ((ways & AUTH_KEYS) != 0 && settings->api_keys_file[0] == '\0')
+        return buf_puts(error, "--auth api-key needs --api-keys-file") && false;
+    if ((ways & AUTH_JWT) != 0 && settings->jwt_secret_file[0] == '\0')
+        return buf_puts(error, "--auth jwt needs --jwt-secret-file") && false;
+    return true;
 }
 
 bool settings_writes_are_local(const struct settings *settings)
@@ -291,6 +335,8 @@ bool settings_writes_are_local(const struct settings *settings)
 
 bool settings_check(const struct settings *settings, struct buf *error)
 {
+    if (!check_auth(settings, error))
+        return false;
     for (size_t i = 0; i < settings->listen.count && !settings->insecure &&
                        settings_auth(settings) == AUTH_NONE;
          i++)
@@ -303,7 +349,7 @@ bool settings_check(const struct settings *settings, struct buf *error)
                        settings->listen.items[i]) &&
                    false;
     if (settings->task_guard != 0 &&
-        (!settings->frappe || settings_auth(settings) != AUTH_FRAPPE))
+        (!settings->frappe || (settings_auth(settings) & AUTH_FRAPPE) == 0))
         return buf_puts(error, "--task-guard has to know who somebody is: it goes with "
                                "--frappe, and not with --auth none") &&
                false;

@@ -19,7 +19,10 @@ struct settings {
     char *default_site;
     struct config_list sites;
     struct config_list origins;
-    unsigned auth; /* enum auth_choice */
+    struct config_list auth; /* names; settings_auth() */
+    char *api_keys_file;
+    char *jwt_secret_file;
+    char *jwt_audience;
     bool insecure;
     unsigned native_writes; /* enum writes_choice */
 
@@ -95,9 +98,10 @@ struct settings {
     unsigned log_format;
 };
 
-enum auth_choice { AUTH_AUTO, AUTH_NONE, AUTH_FRAPPE };
-/* AUTH_AUTO resolved: frappe where the broker stands in for a bench, else none. */
-enum auth_choice settings_auth(const struct settings *settings);
+enum auth_way { AUTH_NONE = 0, AUTH_FRAPPE = 1, AUTH_KEYS = 2, AUTH_JWT = 4 };
+/* The ways together; `auto` resolved: frappe where the broker stands in for a bench, else
+ * none. */
+unsigned settings_auth(const struct settings *settings);
 
 enum writes_choice { WRITES_AUTO, WRITES_LOCAL, WRITES_ON };
 /* WRITES_AUTO resolved. True: who is not on this machine may not write over HTTP. */

@@ -65,6 +65,10 @@ bool api_site(struct api *api, struct http_exchange *x, struct buf *site)
         buf_reset(site);
         buf_puts(site, api->options.default_site);
     }
+    if (api->caller != NULL && api->caller->site != NULL) {
+        buf_reset(site);
+        buf_puts(site, api->caller->site);
+    }
     if (!site->failed && site_is_native(buf_view(site)))
         return true;
     http_respond_error(x, 422, "INVALID_VALUE", "malformed site", "site");
@@ -236,9 +240,8 @@ static const struct task_resource {
 };
 
 /* /v1/tasks/{task_id}[/resource] */
-static void serve_task(void *ctx, struct http_exchange *x)
+static void serve_task_known(struct api *api, struct http_exchange *x)
 {
-    struct api *api = ctx;
     struct slice rest = x->request->path;
     struct task_key task = {0};
     struct buf site;
@@ -272,10 +275,13 @@ static void serve_task(void *ctx, struct http_exchange *x)
     buf_release(&site);
 }
 
-static void serve_tasks(void *ctx, struct http_exchange *x)
+static void serve_task(void *ctx, struct http_exchange *x)
 {
-    struct api *api = ctx;
+    api_for_known(ctx, x, serve_task_known);
+}
 
+static void serve_tasks_known(struct api *api, struct http_exchange *x)
+{
     if (x->request->method == HTTP_POST) {
         if (api_may_write(api, x))
             api_submit_task(api, x);
@@ -288,6 +294,11 @@ static void serve_tasks(void *ctx, struct http_exchange *x)
                            "tasks are guarded here and are not listed", NULL);
     else
         api_list_tasks(api, x);
+}
+
+static void serve_tasks(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, serve_tasks_known);
 }
 
 /* ---- several tasks on one stream ---- */
@@ -339,9 +350,8 @@ static bool read_names(struct named_tasks *named, struct slice query)
     return is_ok && named->count > 0;
 }
 
-static void serve_streams(void *ctx, struct http_exchange *x)
+static void serve_streams_known(struct api *api, struct http_exchange *x)
 {
-    struct api *api = ctx;
     struct named_tasks *named;
     struct buf site;
 
@@ -363,6 +373,11 @@ static void serve_streams(void *ctx, struct http_exchange *x)
     buf_release(&site);
     buf_release(&named->names);
     free(named);
+}
+
+static void serve_streams(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, serve_streams_known);
 }
 
 /* ---- operations ---- */
@@ -426,6 +441,12 @@ static void serve_metrics(void *ctx, struct http_exchange *x)
     http_respond(x, 200, "content-type: text/plain; version=0.0.4; charset=utf-8\r\n",
                  buf_view(&body));
     buf_release(&body);
+}
+
+static void serve_ping(void *ctx, struct http_exchange *x)
+{
+    if (api_has_only(x, HTTP_GET))
+        api_ping(ctx, x);
 }
 
 static void serve_root(void *ctx, struct http_exchange *x)
@@ -500,6 +521,7 @@ size_t api_routes(struct api *api, struct http_route routes[API_ROUTES])
         {"/v1/tasks", false, api->options.submit_limit_bytes, serve_tasks, api, false},
         {"/v1/tasks/", true, api->options.publish_limit_bytes, serve_task, api, false},
         {"/v1/events", false, SMALL_BODY, serve_streams, api, false},
+        {"/api/v1/auth/ping", false, SMALL_BODY, serve_ping, api, false},
         {"/healthz", false, SMALL_BODY, serve_health, api, false},
         {"/readyz", false, SMALL_BODY, serve_ready, api, false},
         {"/metrics", false, SMALL_BODY, serve_metrics, api, false},

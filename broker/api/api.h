@@ -18,6 +18,8 @@ struct api_options {
     size_t max_message_chars;    /* code points of one message in it */
     uint64_t load_timeout_ms;    /* a task that is not loaded by then is a 503 */
     bool guards_tasks;           /* who reads or stops one is held to session_guard() */
+    struct auth *auth;           /* borrowed */
+    bool needs_identity;         /* nothing is done for who is not known */
     bool writes_are_local;       /* from elsewhere nothing is published or erased */
 };
 
@@ -37,7 +39,7 @@ void api_add_check(struct api *api, const char *what, const char *(*trouble)(voi
                    void *ctx);
 
 /* The routes to register, API_ROUTES of them. */
-#define API_ROUTES 12
+#define API_ROUTES 20
 size_t api_routes(struct api *api, struct http_route routes[API_ROUTES]);
 
 #endif

@@ -19,8 +19,9 @@ struct api {
     struct counter *too_large;
     struct counter *submitted;
     struct counter *submit_refused;
-    struct list waits;  /* read.c: requests for tasks that are being loaded */
-    struct list awaits; /* await.c: those who wait for the end of a run */
+    struct identity *caller; /* of the request whose handler runs; NULL = not asked */
+    struct list waits;       /* read.c: requests for tasks that are being loaded */
+    struct list awaits;      /* await.c: those who wait for the end of a run */
     struct {
         const char *what;
         const char *(*trouble)(void *ctx);
@@ -47,6 +48,15 @@ void pending_error(struct pending *pending, unsigned status, const char *code,
 
 /* The site of a request in `site`; answers the exchange (false) when it is malformed. */
 bool api_site(struct api *api, struct http_exchange *x, struct buf *site);
+
+/* gate.c: serves the request once it is known whose it is; who has to be known and is not is
+ * answered 401. */
+void api_for_known(struct api *api, struct http_exchange *x,
+                   void (*serve)(struct api *api, struct http_exchange *x));
+/* GET /api/v1/auth/ping */
+void api_ping(struct api *api, struct http_exchange *x);
+/* The user of the request whose handler runs; may be empty. */
+struct slice api_user(const struct api *api);
 
 /* writes.c: may this peer publish, ask, stop, erase? False, answered 403, when it is not on
  * this machine and has to be (api_options.writes_are_local). */

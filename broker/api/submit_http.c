@@ -185,6 +185,7 @@ static void submit(struct api *api, struct http_exchange *x, struct form *form)
     x->owner_data = asking;
     x->on_closed = on_closed;
     form->submission.request_id = x->request->id;
+    form->submission.user = api_user(api);
     api_submit(api, &form->submission, on_submitted, asking);
 }
 

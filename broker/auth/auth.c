@@ -15,6 +15,14 @@ struct identity *identity_new(struct slice user, bool is_system_user)
     return identity;
 }
 
+struct identity *identity_of(struct slice user, struct slice site)
+{
+    struct identity *identity = identity_new(user, true);
+
+    identity->site = site.len == 0 ? NULL : mem_text(site);
+    return identity;
+}
+
 struct identity *identity_ref(struct identity *identity)
 {
     identity->refs++;
@@ -26,6 +34,7 @@ void identity_unref(struct identity *identity)
     if (identity == NULL || --identity->refs > 0)
         return;
     free(identity->user);
+    free(identity->site);
     free(identity);
 }
 

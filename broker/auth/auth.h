@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_AUTH_AUTH_H
 #define THINKWIRE_AUTH_AUTH_H
 
+#include "base/buf.h"
 #include "base/counters.h"
 #include "base/loop.h"
 #include "base/slice.h"
@@ -13,6 +14,8 @@
  * and equal questions that are under way at once share one flight.
  *
  *   none     everyone is the same trusted stranger
+ *   api-key  a file says whose a key is
+ *   jwt      a signed token says who bears it
  *   frappe   the site's backend tells who a cookie or an Authorization header is
  *            (frappe-realtime contract: get_user_info, can_subscribe_doc, has_permission)
  */
@@ -22,6 +25,7 @@ struct http_client;
 struct identity {
     unsigned refs;
     char *user; /* "Guest" where the backend says so; "" with `none` */
+    char *site; /* the only one it may use; NULL = not bound to one */
     bool is_system_user;
     bool is_trusted; /* `none`: nothing is asked, everything is allowed */
 };
@@ -36,6 +40,7 @@ struct credentials {
     struct slice host;
     struct slice cookie;
     struct slice authorization;
+    struct slice api_key; /* X-API-Key */
     bool is_tls;
 };
 
@@ -89,6 +94,27 @@ struct auth_frappe_options {
 struct auth *auth_frappe_new(struct loop *loop, struct http_client *client,
                              const struct auth_frappe_options *options,
                              struct counters *counters);
+/* API keys and bearer tokens, each where its file is named (NULL: no such way).
+ *
+ *   keys_file    a line for each: KEY USER [SITE]; `#` begins a comment. Compared in constant
+ *                time. Also taken as a bearer token, as OpenAI's clients send theirs.
+ *   secret_file  of 32 characters at least. Tokens are JSON Web Tokens signed with HS256: exp,
+ *                aud (`audience`, or a list with it) and sub are needed, nbf is obeyed, site
+ *                binds the bearer to it.
+ *
+ * Who shows neither is asked of `backend` (taken, also on failure; NULL: refused). NULL with
+ * words in `error` when a file cannot be read or is malformed. */
+struct auth_native_options {
+    const char *keys_file;
+    const char *secret_file;
+    const char *audience;
+};
+struct auth *auth_native_new(const struct auth_native_options *options,
+                             struct auth *backend, struct counters *counters,
+                             struct buf *error);
+/* Reads the keys again; what is malformed changes nothing. */
+bool auth_native_reload(struct auth *auth, struct buf *error);
+
 /* Questions under way are answered "refused" before this returns; they may not free it
  * again. Allowed inside a callback. NULL is allowed. */
 void auth_free(struct auth *auth);

@@ -33,6 +33,24 @@ struct auth {
 /* Copies `user`; one reference. */
 struct identity *identity_new(struct slice user, bool is_system_user);
 
+/* Of a key or a token; an empty site binds to none. */
+struct identity *identity_of(struct slice user, struct slice site);
+
+/* ---- keys and tokens (api_key.c, jwt.c) ---- */
+
+struct api_keys;
+struct api_keys *api_keys_load(const char *path, struct buf *error);
+void api_keys_free(struct api_keys *keys);
+/* One reference, or NULL. */
+struct identity *api_keys_find(const struct api_keys *keys, struct slice shown);
+
+struct jwt_rules;
+struct jwt_rules *jwt_rules_load(const char *path, const char *audience,
+                                 struct buf *error);
+void jwt_rules_free(struct jwt_rules *rules);
+/* One reference, or NULL. */
+struct identity *jwt_rules_judge(const struct jwt_rules *rules, struct slice token);
+
 static inline bool char_is_one_of(char c, const char *set)
 {
     return c != '\0' && strchr(set, c) != NULL;

@@ -73,9 +73,10 @@ bool session_site(const struct session_set *set, struct slice query, struct buf 
 bool request_may_be_known(const struct session_set *set,
                           const struct http_request *request)
 {
-    return set->options.frappe.on &&
+    return (set->options.frappe.on || set->options.needs_identity) &&
            (http_header(request, "cookie").ptr != NULL ||
-            http_header(request, "authorization").ptr != NULL);
+            http_header(request, "authorization").ptr != NULL ||
+            http_header(request, "x-api-key").ptr != NULL);
 }
 
 struct credentials request_credentials(const struct http_request *request,
@@ -87,6 +88,7 @@ struct credentials request_credentials(const struct http_request *request,
         .host = http_header(request, "host"),
         .cookie = http_header(request, "cookie"),
         .authorization = http_header(request, "authorization"),
+        .api_key = http_header(request, "x-api-key"),
         .is_tls = request->is_tls,
     };
 }

@@ -76,6 +76,7 @@ struct session_options {
     const char *default_site;
     const struct config_list *sites; /* namespaces that exist; empty = any */
     struct auth *auth;               /* who somebody is; borrowed */
+    bool needs_identity;             /* /ws: who shows nothing valid is refused */
     struct frappe_rules frappe;
     enum recovery recovery;    /* connection state recovery of Socket.IO clients */
     uint64_t recovery_ms;      /* how long a cut session is kept */

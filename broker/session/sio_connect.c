@@ -1,13 +1,15 @@
 /* sio_connect.c - who connects to which site: namespace, origin, identity. */
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
+#include "codec/json.h"
 #include "session/sio_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#define SITE_LIMIT 256
+#define BEARER_LIMIT 16384
+#define SITE_LIMIT   256
 
 /* ---- the site ---- */
 
@@ -172,6 +174,11 @@ static void identified(void *ctx, struct identity *identity, const char *error)
 
     if (session != NULL && !session->is_dead) {
         struct sio_session *reader = sio_session_of(session);
+        if (identity != NULL && identity->site != NULL &&
+            strcmp(identity->site, reader->site) != 0) {
+            identity = NULL;
+            error = "Unauthorized";
+        }
         if (identity == NULL) {
             struct sio_socket *socket = reader->socket;
             diag(DIAG_INFO, "socket refused", DIAG_SLICE("nsp", sio_nsp(socket)),
@@ -190,10 +197,29 @@ static void identified(void *ctx, struct identity *identity, const char *error)
     free(call);
 }
 
+/* A browser's socket can send no header: {auth: {token}}, as is the custom. */
+static void take_token(struct slice auth, struct buf *bearer)
+{
+    struct json_member token;
+
+    (void)buf_reserve(bearer, BEARER_LIMIT);
+    if (auth.len == 0 || !json_get(auth, "token", &token) || token.kind != JSON_STRING)
+        return;
+    (void)buf_puts(bearer, "Bearer ");
+    if (!json_unescape(bearer, json_string_raw(token.value)))
+        buf_reset(bearer);
+}
+
 static void identify(struct sio_session *reader, struct slice auth)
 {
     struct credentials credentials = sio_credentials(reader);
     struct identify_call *call = calloc(1, sizeof(*call));
+    struct buf bearer;
+
+    buf_init(&bearer, BEARER_LIMIT);
+    take_token(auth, &bearer);
+    if (reader->session.set->options.needs_identity && bearer.len > 0)
+        credentials.authorization = buf_view(&bearer);
 
     if (call == NULL)
         abort();
@@ -202,6 +228,8 @@ static void identify(struct sio_session *reader, struct slice auth)
         abort();
     errand_begin(&call->errand, &reader->session);
     auth_identify(reader->session.set->options.auth, &credentials, identified, call);
+    explicit_bzero(bearer.data, bearer.len);
+    buf_release(&bearer);
 }
 
 void sio_on_connect(void *ctx, struct sio_socket *socket, struct slice auth)

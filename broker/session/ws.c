@@ -34,7 +34,8 @@ struct ws_visit {
     struct guard_pass *pass; /* NULL where no backend guards tasks */
     struct ws_session *ws;
     bool is_asking;
-    bool is_over; /* nobody waits for the answer: free with it */
+    bool is_refused; /* it needs to be known, and is not */
+    bool is_over;    /* nobody waits for the answer: free with it */
 };
 
 static struct ws_session *of(struct session *session)
@@ -394,6 +395,11 @@ static void take_held(struct ws_session *ws)
     buf_release(&ws->held);
 }
 
+static bool is_kept_out(const struct ws_session *ws)
+{
+    return ws->visit->is_refused && ws->session.set->options.needs_identity;
+}
+
 static void visit_known(void *ctx, struct identity *identity, const char *error)
 {
     struct ws_visit *visit = ctx;
@@ -401,12 +407,19 @@ static void visit_known(void *ctx, struct identity *identity, const char *error)
     /* Who is not known reads what everybody may. */
     (void)error;
     visit->is_asking = false;
+    visit->is_refused = identity == NULL;
     if (identity != NULL) {
         free(visit->user);
         visit->user = mem_text(slice_of(identity->user));
     }
+    if (identity != NULL && identity->site != NULL) {
+        free(visit->site);
+        visit->site = mem_text(slice_of(identity->site));
+    }
     if (visit->is_over)
         visit_free(visit);
+    else if (visit->ws != NULL && is_kept_out(visit->ws))
+        close_pipe(visit->ws, 1008, "unauthorized");
     else if (visit->ws != NULL)
         take_held(visit->ws);
 }
@@ -493,8 +506,16 @@ static unsigned accept_ws(void *ctx, const struct http_request *request, void **
     if (request_may_be_known(set, request)) {
         visit->is_asking = true;
         auth_identify(set->options.auth, &credentials, visit_known, visit);
+    } else {
+        visit->is_refused = true;
     }
-    return 0;
+    if (visit->is_asking || !visit->is_refused || !set->options.needs_identity)
+        return 0;
+    visit_end(visit);
+    *content_type = "application/json";
+    *body = "{\"error\":{\"code\":\"UNAUTHORIZED\",\"message\":\"an API key or a token "
+            "is needed\"}}";
+    return 401;
 }
 
 static void open_ws(void *ctx, struct pipe *pipe, void *token)

@@ -13,6 +13,7 @@ const struct tool tools[] = {
      tool_emit},
     {"tail", "watch a task live, with the thinking timer", tool_tail},
     {"stop", "ask a run to stop, wherever it is generated", tool_stop},
+    {"token", "mint a bearer token for a broker with --auth jwt", tool_token},
     {"torture", "a seeded fault proof: nothing lost, nothing doubled, every run ends",
      tool_torture},
 };

@@ -27,6 +27,7 @@ extern const size_t tool_count;
 int tool_emit(int argc, char **argv);
 int tool_tail(int argc, char **argv);
 int tool_stop(int argc, char **argv);
+int tool_token(int argc, char **argv);
 
 /* Reads the command line into `target`; answers true to go on. Otherwise `*exit_code` is
  * what to exit with, and the reason was printed. */

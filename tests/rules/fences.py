@@ -42,6 +42,7 @@ MAY_SEE = {
     "curl": ["http"],
     "uv.h": ["base", "transport", "redis", "http"],
     "json-c": ["codec", "schema", "session", "api", *EMITTERS],
+    "jwt.h": ["auth", "cli"],
     "uthash.h": ["base"],
     "utlist.h": ["base"],
     "systemd": ["base", "broker"],

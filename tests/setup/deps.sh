@@ -15,6 +15,7 @@ run    libuv1-dev
 run    libhiredis-dev
 run    libcurl4-openssl-dev
 run    libjson-c-dev
+run    libjwt-dev
 run    uthash-dev
 run    libcmocka-dev
 run    redis-server              redis-server

@@ -11,6 +11,7 @@ int main(void)
     failures += test_site();
     failures += test_identify();
     failures += test_permit();
+    failures += test_native();
     failures += test_trouble();
     failures += test_flights();
     failures += test_secret();

@@ -109,6 +109,7 @@ long rig_count(struct rig *rig, const char *name);
 int test_site(void);
 int test_identify(void);
 int test_permit(void);
+int test_native(void);
 int test_trouble(void);
 int test_flights(void);
 int test_secret(void);
