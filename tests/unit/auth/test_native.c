@@ -25,7 +25,7 @@ static void write_file(char path[64], const char *text)
     FILE *file;
     int fd;
 
-    strcpy(path, "/tmp/thinkwire-auth-XXXXXX");
+    snprintf(path, 64, "%s", "/tmp/thinkwire-auth-XXXXXX");
     fd = mkstemp(path);
     assert_true(fd >= 0);
     file = fdopen(fd, "w");
@@ -78,7 +78,7 @@ static void note_who(void *ctx, struct identity *identity, const char *error)
     char *out = ctx;
 
     if (identity == NULL)
-        strcpy(out, error);
+        snprintf(out, 128, "%s", error);
     else
         snprintf(out, 128, "%s@%s", identity->user,
                  identity->site == NULL ? "any" : identity->site);
@@ -215,7 +215,7 @@ static void files_that_will_not_do_are_refused_at_the_start(void **state)
 
     buf_init(&error, 1024);
     write_file(other.secret, "0123456789abcdef0123456789abcde\n");
-    strcpy(other.keys, f->keys);
+    snprintf(other.keys, sizeof(other.keys), "%s", f->keys);
     assert_null(open_auth(&other, &error));
     assert_non_null(strstr(buf_text(&error), "32 characters"));
     unlink(other.secret);
