@@ -132,7 +132,8 @@ static void set_body(struct http_client_call *call,
         curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-/* A connection is there: the request leaves now. */
+/* A connection is there: the request leaves now. The signature is curl's. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static int on_curl_sends(void *ctx, char *peer, char *local, int peer_port,
                          int local_port)
 {
