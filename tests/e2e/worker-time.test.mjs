@@ -201,3 +201,28 @@ test('R10 with a live request every delta leaves at once: spacing at the reader 
   const [call] = house.provider.calls;
   assert.ok(run.took <= (call.at - run.at) + 1.2 * 50 * 20 * PATIENCE, `${run.took} ms`);
 });
+
+test('C15 a fault that was asked for is played instead of calling anybody, and harms no breaker', async (t) => {
+  const house = await open(t, { lines: ['breaker-failures 1', 'first-token-timeout-ms 300', 'plain-timeout-ms 300'], args: ['--max-retries', '0'] });
+  const codes = { timeout: 'OPENAI_TIMEOUT', rate_limit: 'RATE_LIMIT', server_error: 'SERVER_ERROR' };
+  for (const [scenario, code] of Object.entries(codes)) {
+    const end = await ask(house, { scenario });
+    assert.deepEqual([end.type, end.code], ['error', code]);
+  }
+  assert.equal(house.provider.calls.length, 0);
+  assert.equal((await ask(house)).type, 'completion', 'the breaker is closed');
+});
+
+test('C15 an answer that is dropped in the middle is completed by the fallback; without one it is an error', async (t) => {
+  const house = await open(t);
+  const whole = await ask(house, { scenario: 'midstream_drop' });
+  assert.equal(whole.type, 'completion');
+  assert.equal(whole.told.text, whole.text);
+  assert.equal(whole.text.match(/demonstration provider/g).length, 1, 'undoubled');
+  const { Worker } = await import('./lib/worker.mjs');
+  await house.worker.close();
+  await new Worker(house, { providers: `default-model m\n${block(house.provider)}`, args: ['--fallback', 'off'] }).ready();
+  const cut = await ask(house, { scenario: 'midstream_drop' });
+  assert.deepEqual([cut.type, cut.code], ['error', 'PROVIDER_TRUNCATED']);
+  assert.ok(cut.told.text.length > 0);
+});
