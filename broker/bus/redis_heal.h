@@ -55,7 +55,8 @@ struct watch {
     /* When the question on its way was asked: */
     struct event_id asked_latest;
     struct event_id asked_held; /* the last id of the topic */
-    uint64_t confirmed; /* the connection (a count) on which it is subscribed; 0 = none */
+    uint64_t
+        confirmed; /* the connection (a count) on which it is subscribed; 0 = none */
     uint64_t heard_ms;
     uint64_t probe_ms;
 };
