@@ -22,7 +22,8 @@ static bool complete(void *target, struct buf *error)
     struct settings *settings = target;
 
     return (settings->frappe_bench[0] == '\0' || bench_apply(settings, error)) &&
-           settings_check(settings, error);
+           settings_check(settings, error) &&
+           (!settings->hires || worker_settings_check(&settings->worker, error));
 }
 
 static int serve(const struct settings *settings, struct buf *error)

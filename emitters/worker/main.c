@@ -135,6 +135,13 @@ static int work(struct program *program, struct buf *error)
     return status;
 }
 
+static bool is_complete(void *target, struct buf *error)
+{
+    const struct program *program = target;
+
+    return worker_settings_check(&program->worker, error);
+}
+
 static struct config_row *all_rows(void)
 {
     struct config_row *rows =
@@ -157,6 +164,7 @@ int main(int argc, char **argv)
         .row_count = OWN_ROWS + worker_row_count,
         .argc = argc - 1,
         .argv = argv + 1,
+        .check = is_complete,
     };
     struct buf error;
     int status = EXIT_SUCCESS;

@@ -186,3 +186,13 @@ void worker_settings_tell(const struct providers *providers)
     }
     diag(DIAG_INFO, "worker ready", DIAG_S("default_model", providers->default_model));
 }
+
+bool worker_settings_check(const struct worker_settings *settings, struct buf *error)
+{
+    struct providers providers = {0};
+    bool is_good = worker_settings_providers(settings, &providers, error);
+
+    if (is_good)
+        providers_release(&providers);
+    return is_good;
+}

@@ -41,6 +41,8 @@ bool worker_settings_providers(const struct worker_settings *settings,
 /* Where the rows of runs go (T1); NULL when it is switched off. The caller's. */
 struct telemetry *worker_settings_telemetry(const struct worker_settings *settings,
                                             struct counters *counters);
+/* What no single row can tell: the provider file is read, and forgotten. */
+bool worker_settings_check(const struct worker_settings *settings, struct buf *error);
 /* What stands in the settings; source, providers and callbacks are the caller's. */
 void worker_settings_options(const struct worker_settings *settings,
                              struct worker_options *options);
