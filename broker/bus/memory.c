@@ -271,8 +271,11 @@ static void memory_erase(struct bus *bus, const struct task_key *task,
     struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
 
     if (topic != NULL) {
+        struct owned_run *owned = owned_find(mem, topic);
         /* Its producer must not go on for nobody. */
         memory_tell_stop(mem, topic);
+        if (owned != NULL)
+            owned_forget(owned);
         topic_erase(topic);
     }
     done(ctx, true);

@@ -66,6 +66,8 @@ static inline struct bus_memory *memory_of(struct bus *bus)
 /* ---- memory_runs.c: the records, and runs that are opened and ended ---- */
 struct owned_run *owned_find(struct bus_memory *mem, const struct topic *topic);
 void owned_free(struct owned_run *owned);
+/* The task was erased: what was said goes, who is at work on it is still known. */
+void owned_forget(struct owned_run *owned);
 /* The next event of the producer gets seq `seq`. */
 void owned_mark(struct owned_run *owned, uint64_t seq);
 struct event_id owned_id(const struct owned_run *owned, uint64_t counter);

@@ -33,6 +33,12 @@ void owned_free(struct owned_run *owned)
     free(owned);
 }
 
+void owned_forget(struct owned_run *owned)
+{
+    free(owned->request);
+    owned->request = mem_text(slice_make("", 0));
+}
+
 struct owned_run *owned_find(struct bus_memory *mem, const struct topic *topic)
 {
     struct owned_run *owned;

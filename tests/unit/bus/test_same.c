@@ -95,6 +95,19 @@ static void on_item(void *ctx, const struct bus_task *task)
     write_id(side, task->last);
 }
 
+static void on_recalled(void *ctx, const struct bus_kept *kept)
+{
+    struct side *side = ctx;
+
+    assert_non_null(kept);
+    buf_printf(&side->answer, "%s '%.*s' '%.*s'", run_state_name(kept->state),
+               (int)kept->request.len, kept->request.ptr, (int)kept->text.len,
+               kept->text.ptr);
+    if (kept->state != RUN_UNKNOWN)
+        buf_printf(&side->answer, " %zu", epoch_number(side, kept->epoch));
+    side->told++;
+}
+
 static void on_listed(void *ctx, bool ok)
 {
     struct side *side = ctx;
@@ -105,7 +118,7 @@ static void on_listed(void *ctx, bool ok)
 
 /* ---- what is asked ---- */
 
-enum verb { PUBLISH, OPEN, STOP, ERASE, LIST };
+enum verb { PUBLISH, OPEN, SUBMIT, RECALL, STOP, ERASE, LIST };
 
 /* Epochs are the number of one, counted back from the newest; none = 0. */
 struct question {
@@ -174,6 +187,15 @@ static void ask(struct side *side, const struct question *question)
     case OPEN:
         side->bus->ops->open(side->bus, &open, on_opened, side);
         break;
+    case SUBMIT:
+        open.state = RUN_QUEUED;
+        open.is_submission = true;
+        open.request = slice_of(question->keeps_text ? "" : "{\"messages\":[]}");
+        side->bus->ops->submit(side->bus, &open, on_opened, side);
+        break;
+    case RECALL:
+        side->bus->ops->recall(side->bus, &task, on_recalled, side);
+        break;
     case STOP:
         side->bus->ops->stop(side->bus, &task, epoch_of(side, question), on_stopped,
                              side);
@@ -191,10 +213,11 @@ static void ask(struct side *side, const struct question *question)
 static struct question draw(struct pair *pair)
 {
     static const char *const producers[] = {"a", "a", "b", ""};
-    static const enum verb verbs[] = {PUBLISH, PUBLISH, PUBLISH, PUBLISH, PUBLISH,
-                                      PUBLISH, OPEN,    OPEN,    STOP,    LIST};
+    static const enum verb verbs[] = {PUBLISH, PUBLISH, PUBLISH, PUBLISH,
+                                      PUBLISH, PUBLISH, OPEN,    OPEN,
+                                      SUBMIT,  RECALL,  STOP,    LIST};
     struct question question = {
-        .verb = verbs[roll(pair, 10)],
+        .verb = verbs[roll(pair, 12)],
         .producer = producers[roll(pair, 4)],
         .has_epoch = roll(pair, 8) != 0,
         .epochs_back = roll(pair, 4) == 0 ? roll(pair, 3) : 0,
