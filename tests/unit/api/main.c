@@ -11,5 +11,6 @@ int main(void)
     failures += test_away();
     failures += test_writes();
     failures += test_submit();
+    failures += test_work();
     return failures;
 }

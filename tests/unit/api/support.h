@@ -95,5 +95,6 @@ int test_memory(void);
 int test_away(void);
 int test_writes(void);
 int test_submit(void);
+int test_work(void);
 
 #endif
