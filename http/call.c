@@ -170,6 +170,9 @@ static void set_options(struct http_client_call *call,
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_curl_sends);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    const char *ca_file = call->client->options.ca_file;
+    if (ca_file != NULL && ca_file[0] != '\0')
+        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
     if (call->client->options.refuses_http2)
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (request->unix_socket != NULL)

@@ -30,6 +30,8 @@ struct http_client_options {
     size_t max_idle_connections;     /* (50) kept alive for reuse */
     bool uses_proxy;                 /* obey http_proxy, https_proxy, no_proxy */
     bool refuses_http2; /* over TLS it is used where the server offers it */
+    const char *
+        ca_file; /* PEM, instead of the system's; borrowed; NULL or "" = the system's */
 };
 /* NULL options are the defaults. */
 struct http_client *http_client_new(struct loop *loop,

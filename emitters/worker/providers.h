@@ -24,6 +24,7 @@ struct provider {
     char *url;     /* base, without a slash at the end */
     char *key_env; /* "" = no key from there */
     char *key_file;
+    char *ca_file;             /* "" = the system's */
     unsigned api;              /* enum provider_api */
     struct config_list models; /* names, or beginnings with a * behind; none = all */
     uint64_t connect_timeout_ms;

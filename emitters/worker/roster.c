@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define KEY_MAX_BYTES 4096
 /* Pairs of address and model; more are not remembered, only asked twice. */
@@ -68,6 +69,7 @@ static bool open_seat(struct seat *seat, struct loop *loop,
         .max_idle_connections = (size_t)provider->max_connections,
         .uses_proxy = true,
         .refuses_http2 = !provider->uses_http2,
+        .ca_file = provider->ca_file,
     };
     char *key = NULL;
 
@@ -78,6 +80,11 @@ static bool open_seat(struct seat *seat, struct loop *loop,
     };
     if (provider->is_demo)
         return true;
+    if (provider->ca_file[0] != '\0' && access(provider->ca_file, R_OK) != 0) {
+        (void)buf_printf(error, "provider %s: ca-file %s: %s", provider->name,
+                         provider->ca_file, strerror(errno));
+        return false;
+    }
     if (!find_key(provider, &key, error))
         return false;
     if (key != NULL)

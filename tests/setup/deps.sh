@@ -34,6 +34,7 @@ check  python3-aiohttp
 check  nodejs                    node
 check  npm                       npm
 check  chromium                  chromium
+check  openssl                   openssl
 check  redis-sentinel            redis-sentinel
 check  nginx-light               nginx
 check  libnginx-mod-nchan
