@@ -33,6 +33,12 @@ static bool owns(const struct session_set *set, const struct task_key *task,
     return own != NULL && topic_run(own)->state != RUN_UNKNOWN;
 }
 
+bool guard_would_deny(const struct session_set *set, const struct task_key *task,
+                      struct slice user)
+{
+    return set->options.frappe.guard == TASK_GUARD_OWN && !owns(set, task, user);
+}
+
 void guard_ask(struct session_set *set, const struct guard_asker *asker,
                const struct task_key *task, auth_permitted *done, void *ctx)
 {

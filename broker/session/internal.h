@@ -363,6 +363,9 @@ struct guard_asker {
 bool guard_is_somebody(struct slice user);
 /* With `own` only somebody can have tasks. */
 bool guard_keeps_out(const struct session_set *set, struct slice user);
+/* With `own`, and the task is not known here to be the user's: guard_ask() would say no. */
+bool guard_would_deny(const struct session_set *set, const struct task_key *task,
+                      struct slice user);
 /* `done` is told once, perhaps before this returns. */
 void guard_ask(struct session_set *set, const struct guard_asker *asker,
                const struct task_key *task, auth_permitted *done, void *ctx);

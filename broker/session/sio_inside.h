@@ -162,6 +162,9 @@ void sio_write_offset(const struct sio_session *reader, struct buf *out);
 bool sio_parse_offset(struct slice text, struct sio_offset *offset);
 /* The place of the subscription of that number; NULL when the offset does not tell. */
 const struct place *sio_offset_place(const struct sio_offset *offset, uint32_t number);
+/* False: it was told while the session was not kept, and where subscriptions stood is not in
+ * it. What is left out is then not the place of the join. */
+bool sio_offset_tells_places(const struct sio_offset *offset);
 
 /* ---- sio_keep.c ---- */
 /* A subscription has joined: its place now is what the record tells of it. */

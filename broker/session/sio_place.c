@@ -17,8 +17,11 @@
  *   <epoch>-<seq>   the last event told      0   nothing yet, not even that there is a run
  *   -               none to go on from       ~   an event of this broker alone
  *
- * Left out is the place that a subscription had when it joined: the kept record has it.
+ * Left out is the place that a subscription had when it joined: the kept record has it. An
+ * offset of a session that is not kept tells no places at all, and says so by that of a
+ * subscription 0.
  */
+#define NO_PLACES ".0:~"
 
 bool sio_has_aside(const struct subscription *sub)
 {
@@ -104,8 +107,10 @@ void sio_write_offset(const struct sio_session *reader, struct buf *out)
     buf_printf(out, "%x-%llx-%llx", reader->mark,
                (unsigned long long)reader->told.order,
                (unsigned long long)reader->told.count);
-    if (!reader->is_kept)
+    if (!reader->is_kept) {
+        buf_puts(out, set->options.keeper != NULL ? NO_PLACES : "");
         return;
+    }
     LIST_FOR_EACH(node, next, &reader->session.subs)
     {
         const struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
@@ -188,6 +193,11 @@ bool sio_parse_offset(struct slice text, struct sio_offset *offset)
         return false;
     offset->nonce = (uint32_t)nonce;
     return parse_places(rest, offset);
+}
+
+bool sio_offset_tells_places(const struct sio_offset *offset)
+{
+    return sio_offset_place(offset, 0) == NULL;
 }
 
 const struct place *sio_offset_place(const struct sio_offset *offset, uint32_t number)

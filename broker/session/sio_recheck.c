@@ -50,6 +50,14 @@ static struct subscription *find(const struct sio_session *reader,
     return topic == NULL ? NULL : subscription_find(&reader->session, topic);
 }
 
+/* A twin stands and falls with the subscription that it is one of. */
+static void hold(struct subscription *sub, bool is_held)
+{
+    sub->is_held = is_held;
+    if (sub->twin != NULL)
+        sub->twin->is_held = is_held;
+}
+
 static void answered(void *ctx, bool allowed)
 {
     struct recheck *recheck = ctx;
@@ -65,7 +73,7 @@ static void answered(void *ctx, bool allowed)
                 session->ops->failed(sub, "DENIED", "the backend does not allow it");
             subscription_remove(sub);
         } else if (sub != NULL) {
-            sub->is_held = false;
+            hold(sub, false);
             if (sio_split_document(recheck->name, OPEN_DOC, &doctype, &name))
                 sio_tell_viewers(reader, sub->reader.topic);
             session_mark(session);
@@ -111,9 +119,10 @@ void sio_recheck(struct sio_session *reader)
     {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, node);
         struct recheck *recheck = recheck_new(sub->reader.topic);
-        /* A twin stands and falls with the subscription that it is one of. */
-        sub->is_held = !sub->is_twin && is_asked(reader, recheck);
-        if (sub->is_held)
+        bool asks = !sub->is_twin && is_asked(reader, recheck);
+        if (!sub->is_twin)
+            hold(sub, asks);
+        if (asks)
             list_push_back(&asked, &recheck->errand.node);
         else
             free(recheck);

@@ -133,7 +133,9 @@ static bool place_by_id(struct subscription *sub, const struct sio_offset *seen)
 
     if (place == NULL)
         place = &sub->joined;
-    if (sub->number == 0 || run->epoch == 0 || run->is_local ||
+    /* Where nothing is kept for others arrival numbers are all there is. */
+    if (sub->session->set->options.keeper == NULL || !sio_offset_tells_places(seen) ||
+        sub->number == 0 || run->epoch == 0 || run->is_local ||
         (place->kind != PLACE_ID && place->kind != PLACE_START))
         return false;
     sub->reader.pos = topic_after(

@@ -114,10 +114,17 @@ static struct subscription *add_native(struct sio_session *reader, struct slice 
 static struct subscription *add_string(struct sio_session *reader, struct slice task_id,
                                        const struct place *place)
 {
-    struct topic *topic = hub_topic(reader->session.set->hub, TOPIC_TASK,
-                                    slice_of(reader->site), task_id);
-    struct subscription *sub = topic == NULL ? NULL : sio_follow(reader, topic);
+    struct session_set *set = reader->session.set;
+    struct task_key task = {slice_of(reader->site), task_id};
+    struct topic *topic;
+    struct subscription *sub;
 
+    /* It could not be told that it was denied, and would wait in silence. A fresh session
+     * subscribes again, and waits for the task to be its own. */
+    if (guard_would_deny(set, &task, slice_of(reader->who->user)))
+        return NULL;
+    topic = hub_topic(set->hub, TOPIC_TASK, task.site, task_id);
+    sub = topic == NULL ? NULL : sio_follow(reader, topic);
     if (sub == NULL)
         return NULL;
     sub->since = place->id;
@@ -345,6 +352,18 @@ void sio_return_drop(struct sio_session *reader)
     reader->back = NULL;
 }
 
+/* The record is as old as the offset, or newer: else the client has joined since, and what
+ * it was told of that nobody here knows. */
+static bool fits(const struct sio_offset *offset, struct slice record)
+{
+    uint64_t last = number_of(record, "last");
+
+    for (unsigned i = 0; i < offset->count; i++)
+        if (offset->numbers[i] > last)
+            return false;
+    return sio_offset_tells_places(offset);
+}
+
 /* The offset of an earlier session is none of this one's. */
 static bool read_offset(struct sio_return *back, struct slice record)
 {
@@ -357,7 +376,7 @@ static bool read_offset(struct sio_return *back, struct slice record)
         return false;
     if (back->offset.mark != (uint32_t)number_of(record, "mark"))
         back->offset = (struct sio_offset){0};
-    return true;
+    return fits(&back->offset, record);
 }
 
 static bool can_begin(struct sio_session *reader, struct sio_return *back)

@@ -204,6 +204,7 @@ void subscription_follow(struct subscription *sub, struct topic *aside)
     twin->is_native = false;
     twin->owes_reply = false;
     twin->stage = STAGE_LIVE;
+    twin->is_held = sub->is_held;
     sub->twin = twin;
 }
 
@@ -212,7 +213,7 @@ static bool follow_one(struct reader *reader, void *ctx)
     struct subscription *sub = LIST_ENTRY(reader, struct subscription, reader);
 
     /* Other readers than ours have another wake. */
-    if (reader->wake == reader_wake && !sub->is_native && !sub->is_held)
+    if (reader->wake == reader_wake && !sub->is_native)
         subscription_follow(sub, ctx);
     return true;
 }

@@ -58,7 +58,7 @@ static void claim(void *ctx, struct slice pid, uint64_t ttl_ms,
     shelf->done_ctx = done_ctx;
 }
 
-static struct bench *open_bench(struct shelf_of_one *shelf)
+static struct bench *open_with(struct shelf_of_one *shelf, bool has_keeper)
 {
     struct hub_limits limits = roomy();
     struct session_options options = patient();
@@ -67,8 +67,14 @@ static struct bench *open_bench(struct shelf_of_one *shelf)
     options.recovery = RECOVERY_AUTO;
     options.recovery_ms = 60000;
     options.max_saved_sessions = 100;
-    options.keeper = &shelf->slots;
+    options.max_subscriptions = 100;
+    options.keeper = has_keeper ? &shelf->slots : NULL;
     return bench_new(&limits, &options);
+}
+
+static struct bench *open_bench(struct shelf_of_one *shelf)
+{
+    return open_with(shelf, true);
 }
 
 static void send_text(struct fake_pipe *pipe, const char *text)
@@ -312,6 +318,98 @@ static void offsets_are_read_as_they_are_written_and_in_no_other_way(void **stat
             fail_msg("taken: %s", bad[i]);
 }
 
+/* ---- what the offset leaves out ---- */
+
+static void copy_pid(const struct buf *in, char pid[64])
+{
+    const char *at = strstr(in->data, "\"pid\":\"");
+
+    assert_non_null(at);
+    (void)snprintf(pid, 64, "%.24s", at + strlen("\"pid\":\""));
+}
+
+/* A native reader hears one event and comes back; `others` tasks it watches besides. */
+static void hears_nothing_twice(bool is_kept, unsigned others)
+{
+    struct shelf_of_one shelf;
+    struct bench *b = open_with(&shelf, is_kept);
+    struct fake_pipe *pipe = dial(b, "{\"recovery\":true}");
+    struct buf in;
+    struct buf again;
+    char packet[128];
+    char auth[512];
+
+    buf_init(&in, 1 << 20);
+    buf_init(&again, 1 << 20);
+    say_text(b, "t", E1, "before");
+    for (unsigned i = 0; i < others; i++) {
+        (void)snprintf(packet, sizeof(packet),
+                       "42[\"task_subscribe\",{\"task_id\":\"o%u\"}]", i);
+        send_text(pipe, packet);
+    }
+    send_text(pipe, "42[\"task_subscribe\",{\"task_id\":\"t\",\"from\":\"start\"}]");
+    settle(b);
+    say_text(b, "t", E1, "one");
+    assert_non_null(strstr(heard(b, pipe, &in), "one"));
+    copy_pid(&in, shelf.pid);
+    comes_back(&shelf, &in, auth, sizeof(auth));
+    say_text(b, "t", E1, "two");
+    settle(b);
+    pipe_hang_up(pipe, "transport close");
+    settle(b);
+    pipe = dial(b, auth);
+    if (is_kept)
+        answer(b, &shelf, KEEPER_NONE, "");
+    assert_non_null(strstr(heard(b, pipe, &again), shelf.pid));
+    assert_non_null(strstr(buf_text(&again), "two"));
+    assert_null(strstr(buf_text(&again), "one"));
+    assert_null(strstr(buf_text(&again), "before"));
+    buf_release(&in);
+    buf_release(&again);
+    bench_free(b);
+}
+
+static void nothing_comes_twice_where_nothing_is_kept_for_others(void **state)
+{
+    (void)state;
+    hears_nothing_twice(false, 0);
+    hears_nothing_twice(true, 0);
+    /* More tasks than are kept. */
+    hears_nothing_twice(true, SIO_MAX_PLACES);
+}
+
+static void a_record_that_is_older_than_the_offset_is_not_gone_on_with(void **state)
+{
+    static const char *const parts[] = {".2:11-1", ".0:~"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct shelf_of_one shelf;
+        struct bench *b = open_bench(&shelf);
+        struct fake_pipe *pipe;
+        struct buf in;
+        struct buf again;
+        char auth[512];
+        char record[2048];
+        size_t len;
+        pipe = watcher(b, &in);
+        comes_back(&shelf, &in, auth, sizeof(auth));
+        len = strlen(auth) - 2; /* the offset goes on before its quote */
+        (void)snprintf(auth + len, sizeof(auth) - len, "%s\"}", parts[i]);
+        pipe_hang_up(pipe, "transport close");
+        settle(b);
+        memcpy(record, shelf.record, sizeof(record));
+        pipe = dial(b, auth);
+        buf_init(&again, 1 << 20);
+        answer(b, &shelf, KEEPER_OTHERS, record);
+        assert_non_null(strstr(heard(b, pipe, &again), "\"pid\""));
+        assert_int_equal(counted(b, "thinkwire_sessions_taken_over_total"), 0);
+        buf_release(&in);
+        buf_release(&again);
+        bench_free(b);
+    }
+}
+
 int test_return(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +418,8 @@ int test_return(void)
         cmocka_unit_test(without_an_answer_a_client_is_known_where_it_was),
         cmocka_unit_test(who_vanishes_before_the_answer_may_try_again),
         cmocka_unit_test(a_record_that_is_none_of_ours_gives_a_fresh_session),
+        cmocka_unit_test(nothing_comes_twice_where_nothing_is_kept_for_others),
+        cmocka_unit_test(a_record_that_is_older_than_the_offset_is_not_gone_on_with),
         cmocka_unit_test(offsets_are_read_as_they_are_written_and_in_no_other_way),
     };
 
