@@ -9,6 +9,7 @@
 #include "hired.h"
 #include "identity.h"
 #include "keeper.h"
+#include "models.h"
 #include "session/session.h"
 #include "transport/server.h"
 
@@ -33,6 +34,7 @@ struct broker {
     struct session_set *sessions;
     struct sio_server *sio;
     struct api *api;
+    struct buf models; /* GET /v1/models */
     struct server *server;
     struct timer drain_bound;
     unsigned undrained; /* the server, and the worker whose runs others can read */
@@ -240,6 +242,8 @@ static void make_api(struct broker *broker)
         .load_timeout_ms = LOAD_TIMEOUT_MS,
         .guards_tasks = set->task_guard != 0,
         .writes_are_local = settings_writes_are_local(set),
+        .models = buf_text(&broker->models),
+        .test_scenarios = set->test_scenarios,
         .auth = identity_desk_auth(broker->desk),
         .needs_identity = (settings_auth(set) & (AUTH_KEYS | AUTH_JWT)) != 0,
     };
@@ -370,6 +374,7 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     broker->loop = loop_new();
     timer_init(&broker->drain_bound, broker->loop, on_drain_bound);
     broker->counters = counters_new();
+    buf_init(&broker->models, 1 << 20);
     make_log(broker);
     if (!make_bus(broker, error) || !is_bus_fit(broker, error) ||
         !make_frappe(broker, error) || !make_keeper(broker, error) ||
@@ -377,6 +382,8 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
         goto fail;
     make_sessions(broker);
     make_engine(broker);
+    if (!models_write(broker->settings, &broker->models, error))
+        goto fail;
     make_api(broker);
     if (!make_server(broker, error))
         goto fail;
@@ -446,5 +453,6 @@ void broker_free(struct broker *broker)
     hub_free(broker->hub);
     counters_free(broker->counters);
     loop_free(broker->loop);
+    buf_release(&broker->models);
     free(broker);
 }

@@ -253,6 +253,10 @@ static const struct config_row own_rows[] = {
     ENUM("log-format", log_format, "text", "text|json", group_diag,
          "How they are written."),
 
+    FLAG(
+        "test-scenarios", test_scenarios, "off", group_worker,
+        "Hand the fault that a chat request's X-Test-Scenario names to the worker: for "
+        "tests, never where others can ask."),
     FLAG("worker", hires, "off", group_worker,
          "Host a generation worker in this process; with the memory bus there is no "
          "other way."),

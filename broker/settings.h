@@ -9,7 +9,8 @@
 /* What the rows of settings.c fill; base/config.h says which type a field has. */
 struct settings {
     struct worker_settings worker; /* first, so that worker_rows fit */
-    bool hires;                    /* --worker */
+    bool test_scenarios;
+    bool hires; /* --worker */
     struct config_list listen;
     char *bus;
     char *redis_prefix;

@@ -449,6 +449,31 @@ static void serve_ping(void *ctx, struct http_exchange *x)
         api_ping(ctx, x);
 }
 
+static void serve_chat(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, api_chat);
+}
+
+static void serve_chat_stream(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, api_chat_stream);
+}
+
+static void serve_chat_continue(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, api_chat_continue);
+}
+
+static void serve_chat_completions(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, api_chat_completions);
+}
+
+static void serve_models(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, api_models);
+}
+
 static void serve_root(void *ctx, struct http_exchange *x)
 {
     (void)ctx;
@@ -495,6 +520,7 @@ struct api *api_new(const struct api_rooms *rooms, const struct api_options *opt
     api->started_ms = clock_mono_ms();
     list_init(&api->waits);
     list_init(&api->awaits);
+    list_init(&api->chats);
     return api;
 }
 
@@ -502,6 +528,7 @@ void api_free(struct api *api)
 {
     api_free_waits(api);
     api_free_awaits(api);
+    api_free_chats(api);
     free(api);
 }
 
@@ -517,10 +544,20 @@ void api_add_check(struct api *api, const char *what, const char *(*trouble)(voi
 
 size_t api_routes(struct api *api, struct http_route routes[API_ROUTES])
 {
+    size_t submit_limit = api->options.submit_limit_bytes;
     const struct http_route table[] = {
         {"/v1/tasks", false, api->options.submit_limit_bytes, serve_tasks, api, false},
         {"/v1/tasks/", true, api->options.publish_limit_bytes, serve_task, api, false},
         {"/v1/events", false, SMALL_BODY, serve_streams, api, false},
+        {"/api/v1/chat", false, submit_limit, serve_chat, api, false},
+        {"/api/v2/chat/streaming/stream", false, submit_limit, serve_chat_stream, api,
+         false},
+        {"/api/v2/chat/streaming/continue", false, submit_limit, serve_chat_continue,
+         api, false},
+        {"/v1/chat/completions", false, submit_limit, serve_chat_completions, api,
+         false},
+        {"/v1/models", false, submit_limit, serve_models, api, false},
+        {"/api/streaming/stream", false, submit_limit, serve_chat_stream, api, false},
         {"/api/v1/auth/ping", false, SMALL_BODY, serve_ping, api, false},
         {"/healthz", false, SMALL_BODY, serve_health, api, false},
         {"/readyz", false, SMALL_BODY, serve_ready, api, false},

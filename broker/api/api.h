@@ -18,6 +18,8 @@ struct api_options {
     size_t max_message_chars;    /* code points of one message in it */
     uint64_t load_timeout_ms;    /* a task that is not loaded by then is a 503 */
     bool guards_tasks;           /* who reads or stops one is held to session_guard() */
+    const char *models;          /* the body of GET /v1/models; borrowed */
+    bool test_scenarios;         /* X-Test-Scenario is obeyed */
     struct auth *auth;           /* borrowed */
     bool needs_identity;         /* nothing is done for who is not known */
     bool writes_are_local;       /* from elsewhere nothing is published or erased */

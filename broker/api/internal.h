@@ -21,6 +21,7 @@ struct api {
     struct counter *submit_refused;
     struct identity *caller; /* of the request whose handler runs; NULL = not asked */
     struct list waits;       /* read.c: requests for tasks that are being loaded */
+    struct list chats;       /* chat.c: answers under way */
     struct list awaits;      /* await.c: those who wait for the end of a run */
     struct {
         const char *what;
@@ -73,6 +74,14 @@ void api_free_waits(struct api *api);
 void api_submit_task(struct api *api, struct http_exchange *x);
 void api_continue_task(struct api *api, struct http_exchange *x,
                        const struct task_key *task);
+/* chat_http.c: the chat endpoints */
+void api_chat(struct api *api, struct http_exchange *x);
+void api_chat_stream(struct api *api, struct http_exchange *x);
+void api_chat_continue(struct api *api, struct http_exchange *x);
+void api_chat_completions(struct api *api, struct http_exchange *x);
+void api_models(struct api *api, struct http_exchange *x);
+/* chat.c: what is under way forgets the room. */
+void api_free_chats(struct api *api);
 /* await.c: who still waits is told that the task cannot be read. */
 void api_free_awaits(struct api *api);
 
