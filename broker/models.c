@@ -38,11 +38,10 @@ static const char *owner_of(const struct providers *providers, const char *model
                                                                    : chain[0]->name;
 }
 
-static char empty[] = "";
-
 bool models_write(const struct settings *settings, struct buf *out, struct buf *error)
 {
     struct providers providers = {0};
+    char empty[] = "";
     struct model unlisted = {
         .description = empty, .input_cost_per_1k = empty, .output_cost_per_1k = empty};
 

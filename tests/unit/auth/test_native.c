@@ -185,8 +185,7 @@ static void what_a_token_lacks_refuses_it(void **state)
         "{\"sub\":\"ada\",\"aud\":\"authenticated\"}",
         "{\"sub\":\"ada\",\"aud\":\"authenticated\",\"exp\":1}",
         "{\"sub\":\"ada\",\"aud\":\"authenticated\",\"exp\":\"4102444800\"}",
-        "{\"sub\":\"ada\",\"aud\":\"authenticated\",\"exp\":4102444800,"
-        "\"nbf\":4102444000}",
+        "{\"sub\":\"a\",\"aud\":\"authenticated\",\"exp\":4102444800,\"nbf\":4102444000}",
     };
 
     for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
