@@ -198,6 +198,21 @@ static void a_claim_under_way_is_answered_when_the_sessions_go(void **state)
     pair_close(&pair);
 }
 
+static void a_full_redis_gives_no_record_away_and_forgets_none(void **state)
+{
+    struct pair pair;
+
+    pair_open(&pair, state);
+    keep(&pair, pair.first, "{\"a\":1}");
+    (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 1");
+    expect_claim(&pair, pair.second, SESSIONS_AWAY, "");
+    expect_claim(&pair, pair.first, SESSIONS_AWAY, "");
+    keep(&pair, pair.first, "{\"a\":2}");
+    (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 0");
+    expect_claim(&pair, pair.second, SESSIONS_OTHERS, "{\"a\":1}");
+    pair_close(&pair);
+}
+
 int test_sessions(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +223,8 @@ int test_sessions(void)
         cmocka_unit_test_setup(the_name_does_not_tell_the_secret_and_the_record_expires,
                                scene_clean),
         cmocka_unit_test_setup(a_record_that_is_too_long_is_not_written, scene_clean),
+        cmocka_unit_test_setup(a_full_redis_gives_no_record_away_and_forgets_none,
+                               scene_clean),
         cmocka_unit_test_setup(a_claim_under_way_is_answered_when_the_sessions_go,
                                scene_clean),
         cmocka_unit_test_setup(while_redis_is_away_everybody_is_told_so_once,
