@@ -117,8 +117,8 @@ async function firstToken(house, provider) {
   }
   agent.destroy();
   say('first token, provider asked directly', straight.slice(20));
-  say('first token, request in Redis -> worker -> broker -> SSE', through.slice(20));
-  say('  request in Redis -> provider is asked', before.slice(20));
+  say('first token, request by HTTP -> worker -> broker -> SSE', through.slice(20));
+  say('  request by HTTP -> provider is asked', before.slice(20));
   say('  provider sends -> reader has it', behind.slice(20));
   const own = (await house.worker.says('generation finished')).map((line) => Number(line.ttft_ms));
   say('  of that, worker: job taken -> first token told (ms)', own.slice(-200));
@@ -155,6 +155,30 @@ async function spacing(house, provider) {
   say('                               provider -> reader', lags);
 }
 
+// Stopped at one broker, watched at another, generated in a third process.
+async function stops(house, provider) {
+  await provider.script({ endless: [{ words: 100000, pace_ms: 20 }] });
+  const other = await house.another();
+  const told = [];
+  const cut = [];
+  for (let n = 0; n < 200; n++) {
+    await provider.forget();
+    const run = await Asked.start(house, { model: 'endless', task: `stop${n}` });
+    await run.firstText();
+    const began = now();
+    await fetch(`${other.url}/v1/tasks/${run.task}/stop`, { method: 'POST' });
+    const end = await run.end();
+    if (end.type !== 'stopped') throw new Error(`${run.task} ended with ${end.type}`);
+    told.push(now() - began);
+    run.reader.close();
+    let call;
+    do [call] = (await provider.calls()).calls; while (!call.closed_at);
+    cut.push(call.closed_at - began);
+  }
+  say('200 stops, across two brokers: until stopped is read', told);
+  say('                               until cut upstream', cut);
+}
+
 const closers = [];
 const t = { after: (close) => closers.push(close) };
 const provider = await startProvider();
@@ -166,6 +190,7 @@ try {
   }).ready();
   await firstToken(house, provider);
   await spacing(house, provider);
+  await stops(house, provider);
   await many(house, provider);
   const before = facts(house.worker.pid);
   faults = await many(house, provider);
