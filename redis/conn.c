@@ -163,18 +163,6 @@ static bool is_self(int fd)
            memcmp(&here, &there, here_size) == 0;
 }
 
-/* What only receives is never taken for a dialogue by the kernel: it sends an acknowledgement
- * at each recv(), at our cost. Redis does not wait for them (TCP_NODELAY), so they may be
- * delayed as usual. Once is enough while messages flow; whenever the kernel turns it on again
- * for good reason (tcp(7)), it may. */
-static void delay_acknowledgements(struct conn *conn)
-{
-    int off = 0;
-
-    /* A unix socket has no such option, and no acknowledgements. */
-    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
-}
-
 static void finish_connect(struct conn *conn)
 {
     int error = 0;
@@ -189,7 +177,6 @@ static void finish_connect(struct conn *conn)
         return;
     }
     conn->is_connected = true;
-    delay_acknowledgements(conn);
     watch(conn, UV_READABLE);
     conn->owner->on_connected(conn->ctx);
 }
