@@ -53,7 +53,7 @@ static void on_wake(struct reader *reader)
     struct api_await *await = LIST_ENTRY(reader, struct api_await, reader);
     const struct topic *topic = reader->topic;
     const struct run *run = topic_run(topic);
-    struct api_outcome unknown = {.state = RUN_UNKNOWN};
+    struct api_outcome unknown = {.state = RUN_UNKNOWN, .was_erased = true};
 
     if (topic_phase(topic) != TOPIC_READY)
         return;

@@ -94,9 +94,10 @@ void api_submit(struct api *api, const struct submission *submission,
 
 struct api_outcome {
     enum run_state
-        state;         /* RUN_COMPLETED, RUN_FAILED, RUN_STOPPED; RUN_UNKNOWN: the task
+        state;       /* RUN_COMPLETED, RUN_FAILED, RUN_STOPPED; RUN_UNKNOWN: the task
                              * was erased, or cannot be read */
-    struct slice text; /* UTF-8, of the whole chain of continues */
+    bool was_erased; /* RUN_UNKNOWN because of that; else this broker is about to end */
+    struct slice text;      /* UTF-8, of the whole chain of continues */
     struct slice reasoning; /* UTF-8 */
     struct slice end;       /* the terminal event: JSON with finish_reason, tokens_in,
                              * tokens_out, cost_usd, model where they are known; of an error

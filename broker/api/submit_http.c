@@ -84,7 +84,7 @@ static unsigned status_of(const struct api_outcome *outcome)
     struct json_member code;
 
     if (outcome->state == RUN_UNKNOWN)
-        return 410;
+        return outcome->was_erased ? 410 : 503;
     if (outcome->state != RUN_FAILED)
         return 200;
     return json_get(outcome->end, "code", &code) && code.kind == JSON_STRING
@@ -98,8 +98,12 @@ static void put_error(struct buf *body, const struct api_outcome *outcome)
     struct json_member message;
 
     if (outcome->state == RUN_UNKNOWN) {
-        (void)buf_puts(body, "\"error\":{\"code\":\"GONE\",\"message\":\"the task was "
-                             "erased or cannot be read\"},");
+        (void)buf_puts(
+            body,
+            outcome->was_erased
+                ? "\"error\":{\"code\":\"GONE\",\"message\":\"the task was erased\"},"
+                : "\"error\":{\"code\":\"SHUTTING_DOWN\",\"message\":\"the broker is "
+                  "stopping; the run may go on\"},");
         return;
     }
     if (outcome->state != RUN_FAILED)

@@ -346,7 +346,8 @@ static void who_goes_on_waiting_when_the_broker_ends_is_answered(void **state)
     assert_false(x->is_answered);
     api_free(b->api);
     assert_true(x->is_answered);
-    assert_int_equal(x->status, 410);
+    assert_int_equal(x->status, 503);
+    assert_non_null(strstr(buf_text(&x->body), "SHUTTING_DOWN"));
     b->api =
         api_new(&(struct api_rooms){b->loop, b->hub, b->bus, b->sessions, b->counters},
                 &(struct api_options){.default_site = ""});
