@@ -93,9 +93,8 @@ void api_submit(struct api *api, const struct submission *submission,
 /* ---- waiting for the end ---- */
 
 struct api_outcome {
-    enum run_state
-        state;       /* RUN_COMPLETED, RUN_FAILED, RUN_STOPPED; RUN_UNKNOWN: the task
-                             * was erased, or cannot be read */
+    /* RUN_COMPLETED, RUN_FAILED, RUN_STOPPED; RUN_UNKNOWN: nothing more can be told. */
+    enum run_state state;
     bool was_erased; /* RUN_UNKNOWN because of that; else this broker is about to end */
     struct slice text;      /* UTF-8, of the whole chain of continues */
     struct slice reasoning; /* UTF-8 */
