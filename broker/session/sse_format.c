@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/json.h"
 #include "session/sse_inside.h"
 
 #include <stdlib.h>
@@ -114,14 +115,27 @@ static bool is_answer(const struct entry *entry)
            entry->type == EVENT_REASONING || entry->type == EVENT_TOOL_CALL;
 }
 
+/* It did not come as a stream, and nothing was said before. */
+static bool is_whole(const struct entry *entry)
+{
+    struct json_member member;
+
+    return entry->type == EVENT_TEXT && json_get(entry->body, "whole", &member) &&
+           member.kind == JSON_TRUE;
+}
+
 static bool has_begun(const struct topic *topic)
 {
-    for (uint64_t pos = topic_run(topic)->first_pos; pos < topic_next(topic); pos++) {
+    uint64_t first = topic_run(topic)->first_pos;
+
+    if (first < topic_base(topic))
+        return true;
+    for (uint64_t pos = first; pos < topic_next(topic); pos++) {
         const struct entry *entry = topic_entry(topic, pos);
-        if (entry != NULL && is_answer(entry))
-            return true;
+        if (is_answer(entry))
+            return !is_whole(entry);
     }
-    return topic_run(topic)->text.merged > 0;
+    return false;
 }
 
 bool retelling_must_wait(const struct stream *stream)

@@ -11,6 +11,7 @@
 
 #define TEXT_MAX_BYTES ((size_t)EMITTER_MAX_TEXT_BYTES)
 #define EVENT_BYTES    4096
+#define WHOLE_BYTES    ((size_t)32768)
 
 /* ---- what is told ---- */
 
@@ -59,14 +60,36 @@ static void on_cut(struct turn_task *task)
     generation_cut(LIST_ENTRY(task, struct generation, cut));
 }
 
+/* A plain answer that nothing was said before says so: a broker may still answer with one
+ * document instead of a stream (R16). A long one is cut into deltas as any other. */
+static bool tell_whole(struct generation *g, struct slice text)
+{
+    struct buf event;
+    bool is_told;
+
+    if (!g->step.is_plain || g->text.len > 0 || text.len > WHOLE_BYTES ||
+        !utf8_is_valid(text.ptr, text.len))
+        return false;
+    buf_init(&event, SIZE_MAX);
+    (void)buf_puts(&event, "{\"type\":\"text\",\"text\":");
+    (void)json_quote(&event, text);
+    (void)buf_puts(&event, ",\"partial\":true,\"whole\":true}");
+    is_told = emitter_event(g->emitter, buf_view(&event));
+    buf_release(&event);
+    return is_told;
+}
+
 static void tell_text(struct generation *g, struct slice text)
 {
+    bool is_whole;
+
     if (text.len == 0 || g->outcome != NULL)
         return;
     note_token(g, true);
+    is_whole = tell_whole(g, text);
     (void)buf_slice(&g->text, text);
     g->text_length += utf8_length(text.ptr, text.len);
-    if (!emitter_text(g->emitter, text))
+    if (!is_whole && !emitter_text(g->emitter, text))
         note_refusal(g);
 }
 

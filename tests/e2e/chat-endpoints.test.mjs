@@ -169,6 +169,22 @@ for (const redis of [false, true]) {
   });
 }
 
+for (const redis of [false, true]) {
+  test(`R16 a stream that fails before its first byte becomes one JSON answer (${redis ? 'Redis' : 'the memory bus'})`, async (t) => {
+    const house = await open(t, { redis });
+    house.provider.script('m', { mode: 'stream', status: 500 }, { mode: 'plain' });
+    const messages = [{ role: 'user', content: 'k' }];
+    const answer = await post(house, '/v1/chat/completions', { messages, stream: true });
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers['content-type'], /^application\/json/);
+    assert.equal(answer.json.choices[0].message.content, words('k'));
+    // R3: elsewhere the client sees one complete answer, and is not told.
+    const agent = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'k' }));
+    assert.equal(said(agent.data), words('k'));
+    assert.ok(agent.done);
+  });
+}
+
 test('C2 C11 headers come before the answer, and tell proxies and browsers what they need', async (t) => {
   const house = await open(t, { args: ['--origins', 'https://app.example'] });
   house.provider.script('m', { first_ms: 1000 });
