@@ -64,12 +64,15 @@ test('C5 a secret of fewer than 32 characters is refused by the broker and by th
   assert.match(broker.output, /fewer than 32/);
 });
 
-test('nothing native is read, published, submitted or stopped without an identity', async (t) => {
+test('S5 nothing native is read, published, submitted or stopped without an identity', async (t) => {
   const { house, byKey } = await guarded(t);
   const asks = [
     ['POST', '/v1/tasks/t/events', EVENT], ['GET', '/v1/tasks/t'], ['GET', '/v1/tasks'],
     ['GET', '/v1/events?task_id=t'], ['POST', '/v1/tasks', '{"message":"hi"}'],
     ['POST', '/v1/tasks/t/stop'], ['DELETE', '/v1/tasks/t'],
+    ['POST', '/api/v1/chat', '{"message":"hi"}'], ['POST', '/api/v2/chat/streaming/stream', '{"message":"hi"}'],
+    ['POST', '/api/v2/chat/streaming/continue', '{"partial_response":"a","original_message":"b"}'],
+    ['POST', '/v1/chat/completions', '{"messages":[]}'], ['GET', '/v1/models'],
   ];
   for (const [method, target, body] of asks) {
     assert.equal((await request(house, method, target, { body })).status, 401, `${method} ${target}`);

@@ -46,7 +46,9 @@ whole.components.schemas.event = { type: "object" };
 const answer = await new Validator().validate(whole);
 assert.ok(answer.valid, `openapi.yaml: ${JSON.stringify(answer.errors)}`);
 assert.deepEqual(Object.keys(openapi.paths).sort(), [
-  "/healthz", "/v1/events", "/v1/tasks", "/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events",
+  "/api/streaming/stream", "/api/v1/auth/ping", "/api/v1/chat",
+  "/api/v2/chat/streaming/continue", "/api/v2/chat/streaming/stream",
+  "/healthz", "/v1/chat/completions", "/v1/events", "/v1/models", "/v1/tasks", "/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events",
 ]);
 const operations = Object.values(openapi.paths).flatMap((path) =>
   Object.values(path).map((operation) => operation.operationId).filter(Boolean));
