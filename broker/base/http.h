@@ -113,6 +113,10 @@ void http_respond_error(struct http_exchange *x, unsigned status, const char *co
 /* Called with the whole request. Must answer, stream, or keep `x` with on_closed set. */
 typedef void http_handler(void *ctx, struct http_exchange *x);
 
+/* A body that does not come with its head: it has begun, or will never be whole. When it is
+ * whole the handler is called with the same request. */
+enum http_body_phase { HTTP_BODY_BEGUN, HTTP_BODY_DROPPED };
+
 struct http_route {
     /* Exact path, or with `is_prefix` everything below it (prefix ends with '/'). The
      * longest match wins. */
@@ -124,6 +128,10 @@ struct http_route {
     /* The handler judges origins itself: the transport lets any pass and tells browsers
      * so, credentials included. */
     bool judges_origins;
+    /* May be NULL: for who must know of requests that are still on their way. May not answer.
+     */
+    void (*on_body)(void *ctx, const struct http_request *request,
+                    enum http_body_phase phase);
 };
 
 /* Decides on a WebSocket upgrade. Answer 0 to accept: then on_open follows with the pipe,

@@ -29,6 +29,7 @@ struct eio_session {
     uint64_t alarm_at_ms;   /* 0: off */
     uint64_t upgrade_at_ms; /* 0: no upgrade in progress */
     struct http_exchange *poll;
+    const struct http_request *posting; /* whose body is on its way; compared only */
     struct pipe *pipe;
     struct pipe *probe;
     struct eio_queue queue;
@@ -125,6 +126,10 @@ bool eio_beat_is_overdue(const struct eio_session *session);
 /* ---- eio_poll.c ---- */
 void eio_poll_get(struct eio_session *session, struct http_exchange *x);
 void eio_poll_post(struct eio_session *session, struct http_exchange *x);
+/* The body of a POST has begun to come in, or will not come. A second one at the same time
+ * ends the session. */
+void eio_poll_body(struct eio_session *session, const struct http_request *request,
+                   enum http_body_phase phase);
 /* Moves queued packets into the answer, as far as it goes. */
 void eio_poll_fill(struct eio_session *session);
 /* Puts shared frames into the answer, behind all that is queued. */
@@ -149,6 +154,8 @@ void eio_probe_attach(struct eio_session *session, struct pipe *pipe);
 void eio_probe_drop(struct eio_session *session);
 
 /* ---- eio_request.c ---- */
+void eio_request_body(void *ctx, const struct http_request *request,
+                      enum http_body_phase phase);
 void eio_request_http(void *ctx, struct http_exchange *x);
 unsigned eio_request_accept(void *ctx, const struct http_request *request, void **token,
                             const char **body, const char **content_type);

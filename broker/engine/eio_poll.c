@@ -190,10 +190,30 @@ static bool take_payload(struct eio_session *session,
     return true;
 }
 
+void eio_poll_body(struct eio_session *session, const struct http_request *request,
+                   enum http_body_phase phase)
+{
+    if (phase == HTTP_BODY_DROPPED) {
+        if (session->posting == request)
+            session->posting = NULL;
+    } else if (session->posting == NULL) {
+        session->posting = request;
+    } else {
+        /* When it is whole it is answered 400: nobody knows its session then. */
+        eio_session_end(session, "transport error", EIO_GOODBYE_CLOSE);
+    }
+}
+
 void eio_poll_post(struct eio_session *session, struct http_exchange *x)
 {
     const struct http_request *request = x->request;
 
+    if (session->posting != NULL && session->posting != request) {
+        eio_session_end(session, "transport error", EIO_GOODBYE_CLOSE);
+        respond_empty(x, 400);
+        return;
+    }
+    session->posting = NULL;
     if (request->body.len > session->server->options.max_payload_bytes) {
         respond_empty(x, 413); /* as the transport does: the session survives */
         return;

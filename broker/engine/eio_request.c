@@ -321,6 +321,18 @@ void eio_request_http(void *ctx, struct http_exchange *x)
         http_respond(x, 500, "", slice_make(NULL, 0)); /* the session survives */
 }
 
+void eio_request_body(void *ctx, const struct http_request *request,
+                      enum http_body_phase phase)
+{
+    struct eio_server *server = ctx;
+    struct asked asked = read_query(server, request->query);
+    struct eio_session *session = asked.has_sid ? find_session(server, &asked) : NULL;
+
+    if (session != NULL && !session->is_websocket && request->method == HTTP_POST &&
+        asked.transport == TRANSPORT_POLLING && asked.revision == session->revision)
+        eio_poll_body(session, request, phase);
+}
+
 /* ---- WebSocket ---- */
 
 /* From the accepted upgrade request to its pipe. */

@@ -114,6 +114,7 @@ void eio_server_routes(struct eio_server *server, const char *path,
         .is_prefix = is_prefix,
         .body_limit_bytes = server->options.max_payload_bytes,
         .handler = eio_request_http,
+        .on_body = eio_request_body,
         .ctx = server,
     };
     *ws = (struct ws_route){

@@ -14,8 +14,18 @@
 
 /* ---- the exchange: one allocation with head, headers and body ---- */
 
+static void tell_body(struct exchange *x, enum http_body_phase phase)
+{
+    if (x->route->on_body == NULL)
+        return;
+    x->is_awaited = phase == HTTP_BODY_BEGUN;
+    x->route->on_body(x->route->ctx, &x->request, phase);
+}
+
 void exchange_free(struct exchange *x)
 {
+    if (x != NULL && x->is_awaited)
+        tell_body(x, HTTP_BODY_DROPPED);
     free(x);
 }
 
@@ -95,6 +105,7 @@ static void hand_over(struct conn *conn, struct exchange *x)
 {
     conn->state = CONN_BUSY;
     deadline_clear(conn);
+    x->is_awaited = false;
     x->route->handler(x->route->ctx, &x->pub);
     if (conn->exchange == x)
         x->is_kept = true;
@@ -187,8 +198,10 @@ static void start_body(struct conn *conn, const struct h1_head *head)
     size_t taken = fill_body(conn->exchange, data, len);
     buf_consume(&conn->in, taken);
     /* With the body all here, what stands behind it are more requests: settle() knows. */
-    if (conn->exchange->body_got < conn->exchange->request.body.len)
+    if (conn->exchange->body_got < conn->exchange->request.body.len) {
         conn_set_paused(conn, false);
+        tell_body(conn->exchange, HTTP_BODY_BEGUN);
+    }
     finish_body(conn);
 }
 

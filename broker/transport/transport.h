@@ -111,7 +111,8 @@ struct exchange {
     size_t body_got;
     char *body;
     char made_id[REQUEST_ID_SIZE];
-    bool is_kept; /* the handler returned without an answer */
+    bool is_kept;    /* the handler returned without an answer */
+    bool is_awaited; /* its body has begun, and its route was told so */
     struct http_header headers[];
 };
 

@@ -141,6 +141,43 @@ static void a_second_get_closes_the_session(void **state)
     is_unknown(b);
 }
 
+static void body(struct bench *b, const struct http_request *request,
+                 enum http_body_phase phase)
+{
+    b->http.on_body(b->http.ctx, request, phase);
+    settle(b);
+}
+
+static void a_second_post_while_one_comes_in_closes_the_session(void **state)
+{
+    struct bench *b = *state;
+    struct http_request slow = {.method = HTTP_POST, .query = slice_of(b->query)};
+    struct http_request other = slow;
+
+    /* One that never came to its end is forgotten. */
+    body(b, &slow, HTTP_BODY_BEGUN);
+    body(b, &slow, HTTP_BODY_DROPPED);
+    answered(b, post(b, "4hello"), 200, "ok");
+    heard(b, "message hello\n");
+    body(b, &slow, HTTP_BODY_BEGUN);
+    answered(b, post(b, "4hello"), 400, "");
+    heard(b, "close transport error\n");
+    body(b, &other, HTTP_BODY_BEGUN); /* of a session that is gone: nothing */
+    is_unknown(b);
+}
+
+static void two_posts_that_come_in_together_close_the_session(void **state)
+{
+    struct bench *b = *state;
+    struct http_request one = {.method = HTTP_POST, .query = slice_of(b->query)};
+    struct http_request two = one;
+
+    body(b, &one, HTTP_BODY_BEGUN);
+    body(b, &two, HTTP_BODY_BEGUN);
+    heard(b, "close transport error\n");
+    is_unknown(b);
+}
+
 static void an_aborted_get_closes_the_session_at_once(void **state)
 {
     struct bench *b = *state;
@@ -328,6 +365,8 @@ int test_polling(void)
         POLL_TEST(everything_said_in_one_turn_shares_the_answer),
         POLL_TEST(at_most_sixteen_packets_go_into_one_answer),
         POLL_TEST(a_second_get_closes_the_session),
+        POLL_TEST(a_second_post_while_one_comes_in_closes_the_session),
+        POLL_TEST(two_posts_that_come_in_together_close_the_session),
         POLL_TEST(an_aborted_get_closes_the_session_at_once),
         POLL_TEST(a_client_closes_by_post),
         POLL_TEST(what_follows_a_close_is_not_heard),
