@@ -98,7 +98,10 @@ static void put_clipped(struct buf *out, struct slice text, uint64_t sentences)
     uint64_t left = sentences;
 
     for (size_t i = 0; i < text.len; i++) {
-        (void)buf_putc(out, (unsigned char)text.ptr[i] < 0x20 ? ' ' : text.ptr[i]);
+        char c = text.ptr[i];
+        if ((unsigned char)c < 0x20)
+            c = ' ';
+        (void)buf_putc(out, c);
         if (is_sentence_end(text, i) && sentences > 0 && --left == 0)
             return;
     }

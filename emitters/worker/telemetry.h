@@ -23,8 +23,8 @@ struct telemetry *telemetry_new(const char *dir, struct counters *counters);
 /* Writes what waits, for at most a second. NULL is allowed. */
 void telemetry_free(struct telemetry *telemetry);
 
-/* The rows of one run; fits worker_options.on_report. `telemetry` may be NULL. */
-void telemetry_report(void *telemetry, const struct generation_report *report);
+/* The rows of one run; fits worker_options.on_report. `ctx` is a struct telemetry, or NULL. */
+void telemetry_report(void *ctx, const struct generation_report *report);
 /* One row; `payload` is a JSON object. */
 void telemetry_row(struct telemetry *telemetry, const char *type, struct slice payload);
 
