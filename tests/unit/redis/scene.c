@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 
 static void on_pump(struct timer *timer)
 {

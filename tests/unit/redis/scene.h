@@ -53,7 +53,7 @@ int scene_free(void **state);
 /* Set-up of a test: an empty Redis that answers. */
 int scene_clean(void **state);
 
-/* Runs the loop until the condition holds; fails the test after ten seconds. */
+/* Runs the loop until the condition holds; fails the test after thirty seconds. */
 void scene_until(struct scene *scene, bool (*is_over)(void *ctx), void *ctx);
 void scene_until_flag(struct scene *scene, bool *flag);
 void scene_until_count(struct scene *scene, const unsigned *count, unsigned wanted);

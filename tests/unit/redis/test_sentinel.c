@@ -129,7 +129,9 @@ static void await_server(struct party *party, const struct private_redis *server
     char port[32];
 
     (void)snprintf(port, sizeof(port), "tcp_port:%u\r", server->port);
-    for (int i = 0; i < 2000; i++) {
+    /* A failed election is repeated after twice failover-timeout, and a sentinel that was
+     * not scheduled for two seconds decides nothing for thirty. */
+    for (int i = 0; i < 18000; i++) {
         if (link_is_up(party->link) &&
             strstr(ask(party, party->link, "INFO server"), port) != NULL)
             return;
