@@ -21,6 +21,7 @@ static struct worker_source *make_source(struct loop *loop,
         .url = settings->bus,
         .prefix = settings->redis_prefix,
         .job_silent_ms = settings->worker.job_silent_ms,
+        .redis_wait_ms = settings->redis_wait_ms,
     };
 
     if (strcmp(settings->bus, "memory") == 0)

@@ -53,6 +53,7 @@ static bool write_body(struct generation *g, struct buf *body, struct buf *error
         .is_stream = !g->step.is_plain,
         .wants_usage = provider->wants_usage && !g->step.without_options,
         .max_tokens = g->ask.max_tokens,
+        .max_tokens_name = (enum prompt_max_tokens)provider->max_tokens_name,
         .temperature = g->ask.temperature,
         .extra = slice_of(provider->extra),
         .client_extra = g->ask.options,

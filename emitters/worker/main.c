@@ -15,6 +15,7 @@ struct program {
     struct worker_settings worker;
     char *bus;
     char *redis_prefix;
+    uint64_t redis_wait_ms;
     unsigned log_level;
     unsigned log_format;
     struct loop *loop;
@@ -36,6 +37,15 @@ static const struct config_row own_rows[] = {
      .offset = offsetof(struct program, redis_prefix),
      .default_text = "tw",
      .help = "What keys begin with; the same as the brokers'.",
+     .group = "Bus"},
+    {.name = "redis-wait-ms",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct program, redis_wait_ms),
+     .default_text = "1000",
+     .max = CONFIRM_WAIT_MAX_MS,
+     .help =
+         "How long the end of a run waits for a replica to have it, where there are "
+         "replicas; 0 = not at all.",
      .group = "Bus"},
     {.name = "log-level",
      .type = CONFIG_ENUM,
@@ -101,7 +111,8 @@ static int work(struct program *program, struct buf *error)
     struct worker_source_redis_options bus = {.url = program->bus,
                                               .prefix = program->redis_prefix,
                                               .job_silent_ms =
-                                                  program->worker.job_silent_ms};
+                                                  program->worker.job_silent_ms,
+                                              .redis_wait_ms = program->redis_wait_ms};
     struct worker_options options = {.providers = &providers};
     struct counters *counters = NULL;
     struct telemetry *telemetry = NULL;

@@ -291,6 +291,16 @@ static void put_extra(struct buf *out, struct slice extra, struct slice said)
     }
 }
 
+static const char *max_tokens_name(const struct prompt_options *options)
+{
+    if (options->api == API_RESPONSES)
+        return "max_output_tokens";
+    if (options->api == API_CHAT &&
+        options->max_tokens_name == PROMPT_MAX_COMPLETION_TOKENS)
+        return "max_completion_tokens";
+    return "max_tokens";
+}
+
 static void put_limits(struct buf *out, const struct prompt_options *options)
 {
     uint64_t max_tokens = options->max_tokens;
@@ -298,8 +308,7 @@ static void put_limits(struct buf *out, const struct prompt_options *options)
     if (max_tokens == 0 && options->api == API_ANTHROPIC)
         max_tokens = ANTHROPIC_MAX_TOKENS;
     if (max_tokens > 0) {
-        buf_puts(out, options->api == API_RESPONSES ? ",\"max_output_tokens\":"
-                                                    : ",\"max_tokens\":");
+        buf_printf(out, ",\"%s\":", max_tokens_name(options));
         buf_u64(out, max_tokens);
     }
     if (options->temperature.len > 0) {

@@ -38,12 +38,16 @@ bool prompt_read(struct prompt *prompt, struct slice messages, struct buf *error
  * the partial only the last `limit` code points (S10), 0 = all. True when it was shortened. */
 bool prompt_continue(struct prompt *prompt, struct slice partial, size_t limit);
 
+/* Chat Completions had one word for the longest answer, and its newer models refuse it. */
+enum prompt_max_tokens { PROMPT_MAX_TOKENS, PROMPT_MAX_COMPLETION_TOKENS };
+
 struct prompt_options {
     enum provider_api api;
     struct slice model; /* UTF-8 */
     bool is_stream;
-    bool wants_usage;         /* stream_options; Chat Completions only */
-    uint64_t max_tokens;      /* 0 = the provider's choice (Anthropic: 4096) */
+    bool wants_usage;    /* stream_options; Chat Completions only */
+    uint64_t max_tokens; /* 0 = the provider's choice (Anthropic: 4096) */
+    enum prompt_max_tokens max_tokens_name; /* of Chat Completions */
     struct slice temperature; /* a JSON number; empty = the provider's choice */
     /* Objects whose members are added as they are: of the provider's configuration, and of
      * the client (top_p, tools, ...). Members this builder writes are passed over, as is in

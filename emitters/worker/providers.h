@@ -35,7 +35,8 @@ struct provider {
     uint64_t max_connections;
     bool uses_http2;
     bool wants_usage;
-    uint64_t context_chars; /* of a partial answer in a prompt; 0 = all (S10) */
+    unsigned max_tokens_name; /* enum prompt_max_tokens */
+    uint64_t context_chars;   /* of a partial answer in a prompt; 0 = all (S10) */
     uint64_t breaker_failures;
     uint64_t breaker_cooldown_ms;
     char *extra; /* a JSON object, or "" */

@@ -93,13 +93,14 @@ static bool is_one_word(const char *value)
 static void put_provider(struct buf *file,
                          const struct providers_environment *environment)
 {
+    static const char openai[] = "https://api.openai.com/v1";
     bool has_url = is_set(environment->llm_url);
+    struct slice base = has_url ? base_of(environment->llm_url) : slice_of(openai);
 
     buf_puts(file, "provider openai\nurl ");
-    if (has_url)
-        buf_slice(file, base_of(environment->llm_url));
-    else
-        buf_puts(file, "https://api.openai.com/v1");
+    buf_slice(file, base);
+    if (slice_is(base, openai))
+        buf_puts(file, "\nmax-tokens-name max_completion_tokens");
     buf_puts(file, has_url ? "\napi chat\n" : "\napi responses\n");
     if (is_set(environment->openai_api_key))
         buf_puts(file, "key-env OPENAI_API_KEY\n");

@@ -49,6 +49,9 @@ struct worker_source_redis_options {
     const char *url; /* redis://... */
     const char *prefix;
     uint64_t job_silent_ms; /* see jobs.h; 0 = its default */
+    /* How long the end of a run waits for a replica to have it, where there are replicas
+     * (confirm.h); at most CONFIRM_WAIT_MAX_MS, 0 = not at all. */
+    uint64_t redis_wait_ms;
 };
 /* NULL with words in `error`. A Redis that is away is no error. */
 struct worker_source *

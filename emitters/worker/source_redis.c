@@ -20,6 +20,7 @@ struct source_redis {
     struct link *commands;
     struct link *messages;
     struct store *store;
+    struct confirm *confirm; /* NULL: redis_wait_ms is 0 */
     struct jobs *jobs;
     struct map *watches; /* by the name of the :ctl channel */
     char consumer[CONSUMER_SIZE];
@@ -171,6 +172,7 @@ static void redis_free(struct worker_source *source)
     jobs_free(redis->jobs);
     sink_free(redis->source.sink);
     store_free(redis->store);
+    confirm_free(redis->confirm);
     link_free(redis->messages);
     link_free(redis->commands);
     map_each(redis->watches, free_watch, NULL);
@@ -187,6 +189,20 @@ static void name_consumer(struct source_redis *redis)
     memcpy(redis->consumer, "worker-", at);
     for (size_t i = 0; i < sizeof(random); i++)
         (void)snprintf(redis->consumer + at + 2 * i, 3, "%02x", random[i]);
+}
+
+/* After a failover nobody would publish the end of a run again that its worker was told is
+ * safe: so it is told so only when a replica has it. */
+static void confirm_ends(struct source_redis *redis, struct loop *loop,
+                         const struct worker_source_redis_options *options)
+{
+    const struct confirm_options confirm = {.prefix = options->prefix,
+                                            .wait_ms = options->redis_wait_ms};
+
+    if (confirm.wait_ms == 0)
+        return;
+    redis->confirm = confirm_new(loop, redis->commands, options->url, &confirm);
+    store_set_confirm(redis->store, redis->confirm);
 }
 
 static bool connect(struct source_redis *redis, struct loop *loop,
@@ -213,6 +229,7 @@ static bool connect(struct source_redis *redis, struct loop *loop,
         return false;
     redis->messages = link_new(loop, options->url, &messages, error);
     redis->store = store_new(redis->commands, options->prefix, &limits);
+    confirm_ends(redis, loop, options);
     redis->source.sink = sink_redis_new(redis->store);
     redis->jobs = jobs_new(loop, redis->commands, &jobs, error);
     return redis->messages != NULL && redis->jobs != NULL;

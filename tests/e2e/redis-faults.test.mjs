@@ -1,8 +1,11 @@
 // redis-faults.test.mjs - a Redis that dies, fills up, falls silent or cuts: nothing is lost in silence.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
+import { Provider } from '../provider/provider.mjs';
 import { fold, isTerminal, script } from './lib/fold.mjs';
 import { BIN, Child, freePort, House } from './lib/house.mjs';
 import { metric } from './lib/observe.mjs';
@@ -10,6 +13,7 @@ import { post, request } from './lib/publish.mjs';
 import { eventsPath, SioReader, SseReader, WsReader } from './lib/readers.mjs';
 import { Replicated } from './lib/replicated.mjs';
 import { delay, until } from './lib/wait.mjs';
+import { ask, block } from './lib/worker.mjs';
 
 async function readersOf(house, task) {
   const sio = await new SioReader(house).connected();
@@ -132,6 +136,58 @@ test('the end of a run is confirmed by a replica', async (t) => {
   await post(house, { task: 'alone' }, [{ type: 'completion', partial: false, text: '' }]);
   assert.equal(await metric(house.url, /redis_confirms_total\{outcome="late"\}/), 1);
   assert.match(house.broker.child.output, /replicas are late/);
+  redis.replica.child.process.kill('SIGCONT');
+});
+
+// A worker on a master with a replica, hosted as asked, and one generation at a time.
+async function generating(t, inside, waitMs) {
+  const provider = await Provider.start();
+  t.after(() => provider.close());
+  const redis = await Replicated.open({ sentinels: 1 });
+  t.after(() => redis.close());
+  const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-e2e-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'providers.conf');
+  const settings = ['--bus', redis.url, '--redis-wait-ms', String(waitMs), '--providers', file, '--telemetry', 'off'];
+  writeFileSync(file, `default-model m\n${block(provider)}`);
+  const house = await House.open(t, { redis: false, args: inside ? ['--worker', ...settings] : ['--bus', redis.url] });
+  if (!inside) {
+    house.worker = house.own(new Child(path.join(BIN, 'thinkwire-worker'), ['--finish-ms', '0', ...settings]));
+    house.worker.close = () => house.worker.stop();
+  }
+  const speaker = inside ? house.broker.child : house.worker;
+  await until(() => speaker.output.includes('worker ready'), () => speaker.output);
+  return { house, redis, speaker };
+}
+
+for (const inside of [true, false]) {
+  const where = inside ? 'inside a broker' : 'of its own';
+  test(`a worker ${where} takes a run for ended when a replica has its end`, async (t) => {
+    const { house, redis, speaker } = await generating(t, inside, 4000);
+    const finished = () => [...speaker.output.matchAll(/generation finished.* total_ms=(\d+)/g)].map(([, ms]) => Number(ms));
+    assert.equal((await ask(house)).type, 'completion');
+    await until(() => finished().length === 1, () => speaker.output);
+    assert.doesNotMatch(speaker.output, /replicas are late/);
+    // One was the test's own.
+    assert.match(await redis.master.client.info('commandstats'), /cmdstat_wait:calls=(?!1,)/);
+    redis.replica.child.process.kill('SIGSTOP');
+    const end = await ask(house);
+    assert.equal(end.type, 'completion', 'readers wait for no replica');
+    assert.equal(finished().length, 1, 'the worker does');
+    await until(() => finished().length === 2, () => speaker.output);
+    assert.ok(finished()[1] >= 4000, speaker.output);
+    assert.match(speaker.output, /replicas are late/);
+    redis.replica.child.process.kill('SIGCONT');
+  });
+}
+
+test('a worker that is told so waits for no replica', async (t) => {
+  const { house, redis, speaker } = await generating(t, false, 0);
+  redis.replica.child.process.kill('SIGSTOP');
+  assert.equal((await ask(house)).type, 'completion');
+  await until(() => speaker.output.includes('generation finished'), () => speaker.output);
+  assert.doesNotMatch(speaker.output, /replicas are late/);
+  assert.doesNotMatch(await redis.master.client.info('commandstats'), /cmdstat_wait:calls=(?!1,)/);
   redis.replica.child.process.kill('SIGCONT');
 });
 

@@ -54,6 +54,37 @@ static void texts_are_escaped_for_each_api(void **state)
     prompt_release(&prompt);
 }
 
+static void chat_calls_the_longest_answer_as_its_provider_does(void **state)
+{
+    struct prompt prompt = {0};
+    struct prompt_options options = {
+        .api = API_CHAT,
+        .model = slice_of("m"),
+        .max_tokens = 9,
+        .client_extra = slice_of("{\"max_tokens\":7,\"max_completion_tokens\""
+                                 ":7}")};
+
+    (void)state;
+    prompt_add(&prompt, "user", slice_of("q"));
+    assert_body(&prompt, &options,
+                "{\"model\":\"m\",\"stream\":false,\"max_tokens\":9,\"messages\":"
+                "[{\"role\":\"user\",\"content\":\"q\"}]}");
+    options.max_tokens_name = PROMPT_MAX_COMPLETION_TOKENS;
+    assert_body(&prompt, &options,
+                "{\"model\":\"m\",\"stream\":false,\"max_completion_tokens\":9,"
+                "\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}");
+    /* The other two have one name each, whatever it is called here. */
+    options.api = API_RESPONSES;
+    assert_body(&prompt, &options,
+                "{\"model\":\"m\",\"stream\":false,\"max_output_tokens\":9,"
+                "\"input\":[{\"role\":\"user\",\"content\":\"q\"}]}");
+    options.api = API_ANTHROPIC;
+    assert_body(&prompt, &options,
+                "{\"model\":\"m\",\"stream\":false,\"max_tokens\":9,\"messages\":"
+                "[{\"role\":\"user\",\"content\":\"q\"}]}");
+    prompt_release(&prompt);
+}
+
 static void a_continuation_has_its_four_parts_in_order(void **state)
 {
     struct prompt prompt = {0};
@@ -229,6 +260,7 @@ int test_prompt(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_escaped_for_each_api),
+        cmocka_unit_test(chat_calls_the_longest_answer_as_its_provider_does),
         cmocka_unit_test(a_continuation_has_its_four_parts_in_order),
         cmocka_unit_test(a_long_partial_is_shortened_and_said_so),
         cmocka_unit_test(a_client_s_messages_go_untouched_to_chat_completions),

@@ -1,5 +1,6 @@
 /* test_providers.c - the provider file: what it means, and what is wrong with it. */
 /* SPDX-License-Identifier: MIT */
+#include "emitters/worker/prompt.h"
 #include "emitters/worker/providers.h"
 
 #include "tests.h"
@@ -57,6 +58,7 @@ static void a_block_has_its_settings_and_defaults(void **state)
     assert_int_equal(a->breaker_cooldown_ms, 30000);
     assert_false(a->uses_http2);
     assert_true(a->wants_usage);
+    assert_int_equal(a->max_tokens_name, PROMPT_MAX_TOKENS);
     assert_string_equal(a->extra, "{\"a\":[1]}");
     assert_string_equal(providers.models[0].description, "One two");
     assert_int_equal(providers.models[0].max_tokens, 9);
@@ -209,6 +211,8 @@ static void the_environment_will_do_without_a_file(void **state)
     assert_string_equal(providers.providers[0].url, "https://api.openai.com/v1");
     assert_string_equal(providers.providers[0].key_env, "OPENAI_API_KEY");
     assert_int_equal(providers.providers[0].api, API_RESPONSES);
+    assert_int_equal(providers.providers[0].max_tokens_name,
+                     PROMPT_MAX_COMPLETION_TOKENS);
     assert_string_equal(providers.default_model, "gpt-4o-mini");
     assert_true(model_cost(&providers.models[0], 5, 15, cost));
     assert_string_equal(cost, "0.00000975");
@@ -218,8 +222,16 @@ static void the_environment_will_do_without_a_file(void **state)
     assert_string_equal(providers.providers[0].url, "http://h:1/v1");
     assert_string_equal(providers.providers[0].key_env, "");
     assert_int_equal(providers.providers[0].api, API_CHAT);
+    assert_int_equal(providers.providers[0].max_tokens_name, PROMPT_MAX_TOKENS);
     assert_string_equal(providers.default_model, "llama3:8b");
     assert_route(&providers, "anything", "openai");
+    providers_release(&providers);
+
+    from_environment(&providers, "k", "o9",
+                     "https://api.openai.com/v1/chat/completions");
+    assert_int_equal(providers.providers[0].api, API_CHAT);
+    assert_int_equal(providers.providers[0].max_tokens_name,
+                     PROMPT_MAX_COMPLETION_TOKENS);
     providers_release(&providers);
 
     from_environment(&providers, "", "gpt-4o", NULL);
