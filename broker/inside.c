@@ -36,8 +36,7 @@ struct answer {
     void *ctx;
     struct publish_result result;
     uint64_t epoch;
-    struct buf names; /* ANSWER_LOADED: site, then task id */
-    size_t site_len;
+    struct task_key task; /* ANSWER_LOADED: a copy */
 };
 
 static struct inside *of(struct worker_source *source)
@@ -58,7 +57,6 @@ static struct answer *promise(struct inside *inside, enum answer_kind kind, void
 
     answer->kind = kind;
     answer->ctx = ctx;
-    buf_init(&answer->names, 512);
     list_push_back(&inside->answers, &answer->node);
     turn_defer(inside->loop, &inside->turn);
     return answer;
@@ -66,12 +64,7 @@ static struct answer *promise(struct inside *inside, enum answer_kind kind, void
 
 static void tell_loaded(struct inside *inside, const struct answer *answer)
 {
-    struct task_key key = {
-        .site = slice_make(answer->names.data, answer->site_len),
-        .task_id = slice_make(answer->names.data + answer->site_len,
-                              answer->names.len - answer->site_len),
-    };
-    struct store_task task = bus_memory_load(inside->bus, &key);
+    struct store_task task = bus_memory_load(inside->bus, &answer->task);
 
     answer->loaded(answer->ctx, &task);
 }
@@ -79,7 +72,7 @@ static void tell_loaded(struct inside *inside, const struct answer *answer)
 static void answer_free(struct answer *answer)
 {
     list_remove(&answer->node);
-    buf_release(&answer->names);
+    task_key_release(&answer->task);
     free(answer);
 }
 
@@ -215,9 +208,7 @@ static void inside_load(struct worker_source *source, const struct task_key *tas
     struct answer *answer = promise(of(source), ANSWER_LOADED, ctx);
 
     answer->loaded = done;
-    (void)buf_slice(&answer->names, task->site);
-    answer->site_len = answer->names.len;
-    (void)buf_slice(&answer->names, task->task_id);
+    answer->task = task_key_copy(task);
 }
 
 /* Every stop is told anyway. */

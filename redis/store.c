@@ -29,7 +29,7 @@ static void call_free(struct call *call)
     list_remove(&call->node);
     buf_release(&call->bytes);
     free(call->ends);
-    free(call->task_bytes);
+    task_key_release(&call->task);
     free(call);
 }
 
@@ -71,15 +71,8 @@ struct call *call_new(struct store *store, const struct task_key *task,
     call->finish = finish;
     buf_init(&call->bytes, CALL_MAX_BYTES);
     list_push_back(&store->calls, &call->node);
-    if (task == NULL)
-        return call;
-    call->task_bytes = mem_new(task->site.len + task->task_id.len + 1);
-    if (task->site.len > 0)
-        memcpy(call->task_bytes, task->site.ptr, task->site.len);
-    memcpy(call->task_bytes + task->site.len, task->task_id.ptr, task->task_id.len);
-    call->task.site = slice_make(call->task_bytes, task->site.len);
-    call->task.task_id =
-        slice_make(call->task_bytes + task->site.len, task->task_id.len);
+    if (task != NULL)
+        call->task = task_key_copy(task);
     return call;
 }
 

@@ -50,8 +50,7 @@ struct call {
     size_t argc;
     size_t cap;
 
-    struct task_key task; /* owned, behind `task_bytes` */
-    char *task_bytes;
+    struct task_key task; /* a copy; empty when the question is about no task */
 };
 
 struct call *call_new(struct store *store, const struct task_key *task,

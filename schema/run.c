@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "schema/run.h"
 
-#include <string.h>
+#include "base/mem.h"
+
+#include <stdlib.h>
 
 /* ---- tasks ---- */
 
@@ -30,6 +32,27 @@ bool task_id_is_native(struct slice task_id)
         if (!is_native_char(task_id.ptr[i]) && task_id.ptr[i] != ':')
             return false;
     return true;
+}
+
+/* One allocation holds both names: the site stands at its beginning. */
+struct task_key task_key_copy(const struct task_key *key)
+{
+    size_t site_len = key->site.len;
+    size_t id_len = key->task_id.len;
+    char *bytes = mem_new(site_len + id_len + 1);
+
+    if (site_len > 0)
+        memcpy(bytes, key->site.ptr, site_len);
+    if (id_len > 0)
+        memcpy(bytes + site_len, key->task_id.ptr, id_len);
+    return (struct task_key){slice_make(bytes, site_len),
+                             slice_make(bytes + site_len, id_len)};
+}
+
+void task_key_release(struct task_key *copy)
+{
+    free((void *)(uintptr_t)copy->site.ptr); /* was ours before it was a slice's */
+    *copy = (struct task_key){0};
 }
 
 /* ---- states ---- */

@@ -13,6 +13,11 @@ struct task_key {
 };
 bool site_is_native(struct slice site);
 bool task_id_is_native(struct slice task_id);
+/* The same names in memory of the copy's own, given back by task_key_release(). What the
+ * slices of a key that is only passed along point to belongs to somebody else. */
+struct task_key task_key_copy(const struct task_key *key);
+/* Of a copy, or of a zeroed key; it is empty afterwards. */
+void task_key_release(struct task_key *copy);
 
 enum run_state {
     RUN_UNKNOWN, /* nobody has published for this task */

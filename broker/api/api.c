@@ -141,8 +141,7 @@ static void stop_task(struct api *api, struct http_exchange *x,
 
 struct guarded {
     struct pending *pending;
-    char *site;
-    char *task_id;
+    struct task_key task; /* a copy */
     void (*serve)(struct api *api, struct http_exchange *x,
                   const struct task_key *task);
 };
@@ -152,7 +151,6 @@ static void guard_answered(void *ctx, bool allowed)
     struct guarded *guarded = ctx;
     struct pending *pending = guarded->pending;
     struct http_exchange *x = pending->x;
-    struct task_key task = {slice_of(guarded->site), slice_of(guarded->task_id)};
 
     if (!allowed) {
         pending_error(pending, 403, "DENIED", "the task is not yours to watch",
@@ -165,10 +163,9 @@ static void guard_answered(void *ctx, bool allowed)
         }
         pending_free(pending);
         if (x != NULL)
-            guarded->serve(api, x, &task);
+            guarded->serve(api, x, &guarded->task);
     }
-    free(guarded->site);
-    free(guarded->task_id);
+    task_key_release(&guarded->task);
     free(guarded);
 }
 
@@ -187,8 +184,7 @@ static void serve_guarded(struct api *api, struct http_exchange *x,
     guarded = mem_new(sizeof(*guarded));
     *guarded = (struct guarded){
         .pending = pending_new(api, x),
-        .site = mem_text(task->site),
-        .task_id = mem_text(task->task_id),
+        .task = task_key_copy(task),
         .serve = serve,
     };
     session_guard(api->sessions, x->request, task, guard_answered, guarded);

@@ -12,8 +12,7 @@ struct chat {
     struct api *api;         /* NULL: it is gone */
     struct http_exchange *x; /* NULL when the client has gone, or has a stream */
     struct api_await *await;
-    char *site;
-    char *task_id;
+    struct task_key task; /* a copy; empty until the bus has taken the run */
     char *model;
     uint64_t epoch;
     uint64_t created_s;
@@ -27,8 +26,7 @@ struct chat {
 static void chat_free(struct chat *chat)
 {
     list_remove(&chat->node);
-    free(chat->site);
-    free(chat->task_id);
+    task_key_release(&chat->task);
     free(chat->model);
     free(chat);
 }
@@ -53,14 +51,19 @@ static void abandon(struct chat *chat)
 {
     struct api *api = chat->api;
 
-    if (api != NULL && chat->task_id != NULL) {
-        struct task_key task = {slice_of(chat->site), slice_of(chat->task_id)};
-        api->bus->ops->stop(api->bus, &task, chat->epoch, stop_answered, NULL);
-    }
+    if (api != NULL && chat->task.task_id.len > 0)
+        api->bus->ops->stop(api->bus, &chat->task, chat->epoch, stop_answered, NULL);
     chat_free(chat);
 }
 
 /* ---- one document ---- */
+
+static void put_task_header(const struct chat *chat, struct buf *out)
+{
+    (void)buf_puts(out, "x-task-id: ");
+    (void)buf_slice(out, chat->task.task_id);
+    (void)buf_puts(out, "\r\n");
+}
 
 static void respond(struct chat *chat, unsigned status, struct slice body)
 {
@@ -68,8 +71,8 @@ static void respond(struct chat *chat, unsigned status, struct slice body)
 
     buf_init(&headers, 512);
     (void)buf_puts(&headers, JSON_HEADERS);
-    if (chat->task_id != NULL)
-        (void)buf_printf(&headers, "x-task-id: %s\r\n", chat->task_id);
+    if (chat->task.task_id.len > 0)
+        put_task_header(chat, &headers);
     http_respond(chat->x, status, buf_text(&headers), body);
     buf_release(&headers);
     chat_free(chat);
@@ -129,7 +132,7 @@ static void respond_answer(struct chat *chat, const struct api_outcome *outcome)
 {
     struct dialect_answer answer = {.text = outcome->text, .finish_reason = "stop"};
     struct dialect_run run = {
-        .task_id = slice_of(chat->task_id),
+        .task_id = chat->task.task_id,
         .epoch = chat->epoch,
         .created_s = chat->created_s,
         .model = slice_of(chat->model),
@@ -180,11 +183,9 @@ static void on_closed(struct http_exchange *x)
 
 static void wait_for_end(struct chat *chat)
 {
-    struct task_key task = {slice_of(chat->site), slice_of(chat->task_id)};
-
     chat->x->owner_data = chat;
     chat->x->on_closed = on_closed;
-    chat->await = api_await(chat->api, &task, chat->epoch, on_outcome, chat);
+    chat->await = api_await(chat->api, &chat->task, chat->epoch, on_outcome, chat);
     if (chat->await == NULL)
         respond_error(chat, 503, "TOO_MANY", slice_of("too many tasks"));
 }
@@ -210,7 +211,7 @@ static void tell(struct chat *chat)
     struct http_exchange *x = chat->x;
     struct buf headers;
     struct session_retell asked = {
-        .task = {slice_of(chat->site), slice_of(chat->task_id)},
+        .task = chat->task,
         .epoch = chat->epoch,
         .form = chat->dialect,
         .options = chat->options,
@@ -221,8 +222,8 @@ static void tell(struct chat *chat)
     };
 
     buf_init(&headers, 512);
-    (void)buf_printf(&headers, "proxy-buffering: off\r\nx-task-id: %s\r\n",
-                     chat->task_id);
+    (void)buf_puts(&headers, "proxy-buffering: off\r\n");
+    put_task_header(chat, &headers);
     asked.headers = buf_text(&headers);
     chat->x = NULL;
     x->on_closed = NULL;
@@ -253,8 +254,7 @@ static void on_submitted(void *ctx, const struct submitted *submitted)
             chat_free(chat);
         return;
     }
-    chat->site = mem_text(submitted->task.site);
-    chat->task_id = mem_text(submitted->task.task_id);
+    chat->task = task_key_copy(&submitted->task);
     chat->epoch = submitted->epoch;
     if (chat->x == NULL)
         abandon(chat);

@@ -14,31 +14,21 @@
 struct call {
     struct api *api;
     struct buf
-        request;      /* JSON of ask.h; of a continue first only what it says itself */
-    struct buf names; /* site, then task id */
-    size_t site_len;
+        request; /* JSON of ask.h; of a continue first only what it says itself */
+    struct task_key task; /* a copy */
     api_submitted *done;
     void *ctx;
 };
 
-static struct task_key key_of(const struct call *call)
-{
-    return (struct task_key){
-        .site = slice_make(call->names.data, call->site_len),
-        .task_id = slice_make(call->names.data + call->site_len,
-                              call->names.len - call->site_len),
-    };
-}
-
 static void answer(struct call *call, const struct api_fault *fault, uint64_t epoch)
 {
-    struct submitted submitted = {.task = key_of(call), .epoch = epoch};
+    struct submitted submitted = {.task = call->task, .epoch = epoch};
 
     if (fault != NULL)
         submitted.fault = *fault;
     call->done(call->ctx, &submitted);
     buf_release(&call->request);
-    buf_release(&call->names);
+    task_key_release(&call->task);
     free(call);
 }
 
@@ -71,7 +61,7 @@ static void open_run(struct call *call, bool keeps_text)
 {
     struct bus *bus = call->api->bus;
     struct run_open_request request = {
-        .task = key_of(call),
+        .task = call->task,
         .state = RUN_QUEUED,
         .keeps_text = keeps_text,
         .request = buf_view(&call->request),
@@ -130,19 +120,20 @@ static void on_recalled(void *ctx, const struct bus_kept *kept)
 
 static void put_task(struct call *call, const struct submission *s)
 {
+    struct task_key task = {s->site, s->task_id};
     unsigned char random[ID_RANDOM];
+    struct buf id;
 
-    buf_init(&call->names, 512);
-    (void)buf_slice(&call->names, s->site);
-    call->site_len = call->names.len;
-    if (s->task_id.len > 0) {
-        (void)buf_slice(&call->names, s->task_id);
-        return;
+    buf_init(&id, 64);
+    if (task.task_id.len == 0) {
+        random_bytes(random, sizeof(random));
+        (void)buf_puts(&id, "gen_");
+        for (size_t i = 0; i < sizeof(random); i++)
+            (void)buf_printf(&id, "%02x", random[i]);
+        task.task_id = buf_view(&id);
     }
-    random_bytes(random, sizeof(random));
-    (void)buf_puts(&call->names, "gen_");
-    for (size_t i = 0; i < sizeof(random); i++)
-        (void)buf_printf(&call->names, "%02x", random[i]);
+    call->task = task_key_copy(&task);
+    buf_release(&id);
 }
 
 void api_submit(struct api *api, const struct submission *submission,
@@ -162,9 +153,8 @@ void api_submit(struct api *api, const struct submission *submission,
         return;
     }
     if (submission->is_continue) {
-        struct task_key task = key_of(call);
         submission_write_changes(submission, &call->request);
-        api->bus->ops->recall(api->bus, &task, on_recalled, call);
+        api->bus->ops->recall(api->bus, &call->task, on_recalled, call);
         return;
     }
     submission_write(submission, &call->request);

@@ -7,24 +7,14 @@
 
 struct memory_job {
     struct list node;
-    struct buf names; /* site, then task id */
-    size_t site_len;
+    struct task_key task; /* a copy */
     uint64_t epoch;
 };
-
-static struct task_key key_of(const struct memory_job *job)
-{
-    return (struct task_key){
-        .site = slice_make(job->names.data, job->site_len),
-        .task_id =
-            slice_make(job->names.data + job->site_len, job->names.len - job->site_len),
-    };
-}
 
 static void job_free(struct memory_job *job)
 {
     list_remove(&job->node);
-    buf_release(&job->names);
+    task_key_release(&job->task);
     free(job);
 }
 
@@ -34,10 +24,7 @@ static void add_job(struct bus_memory *mem, const struct task_key *task, uint64_
 {
     struct memory_job *job = mem_new(sizeof(*job));
 
-    buf_init(&job->names, 512);
-    (void)buf_slice(&job->names, task->site);
-    job->site_len = job->names.len;
-    (void)buf_slice(&job->names, task->task_id);
+    job->task = task_key_copy(task);
     job->epoch = epoch;
     list_push_back(&mem->jobs, &job->node);
     turn_defer(mem->loop, &mem->handing_out);
@@ -82,8 +69,8 @@ void memory_recall(struct bus *bus, const struct task_key *task,
 
 static bool is_wanted(struct bus_memory *mem, const struct memory_job *job)
 {
-    struct task_key task = key_of(job);
-    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task.site, task.task_id);
+    struct topic *topic =
+        hub_find(mem->hub, TOPIC_TASK, job->task.site, job->task.task_id);
 
     return topic != NULL && topic_run(topic)->state == RUN_QUEUED &&
            topic_run(topic)->epoch == job->epoch;
@@ -96,13 +83,12 @@ void memory_hand_out(struct turn_task *turn)
     LIST_FOR_EACH(node, next, &mem->jobs)
     {
         struct memory_job *job = LIST_ENTRY(node, struct memory_job, node);
-        struct task_key task = key_of(job);
         bool has_wish = mem->office.on_job != NULL && mem->wanted > 0;
         if (!has_wish)
             return;
         if (is_wanted(mem, job)) {
             mem->wanted--;
-            mem->office.on_job(mem->office.ctx, &task, job->epoch);
+            mem->office.on_job(mem->office.ctx, &job->task, job->epoch);
         }
         job_free(job);
     }

@@ -61,8 +61,7 @@ struct stop_call {
     struct bus_redis *bus;
     void (*done)(void *ctx, enum stop_status status);
     void *ctx;
-    struct task_key task;
-    char bytes[256];
+    struct task_key task; /* a copy */
 };
 
 static void on_stopped(void *ctx, enum stop_status status, uint64_t epoch)
@@ -72,6 +71,7 @@ static void on_stopped(void *ctx, enum stop_status status, uint64_t epoch)
     if (status == STOP_ACCEPTED)
         bus_stop_grace(call->bus, &call->task, epoch);
     call->done(call->ctx, status);
+    task_key_release(&call->task);
     free(call);
 }
 
@@ -83,11 +83,7 @@ static void redis_stop(struct bus *bus, const struct task_key *task, uint64_t ep
     call->bus = of(bus);
     call->done = done;
     call->ctx = ctx;
-    if (task->site.len > 0)
-        memcpy(call->bytes, task->site.ptr, task->site.len);
-    memcpy(call->bytes + task->site.len, task->task_id.ptr, task->task_id.len);
-    call->task.site = slice_make(call->bytes, task->site.len);
-    call->task.task_id = slice_make(call->bytes + task->site.len, task->task_id.len);
+    call->task = task_key_copy(task);
     store_stop(call->bus->store, task, epoch, on_stopped, call);
 }
 

@@ -8,7 +8,7 @@ void watch_free(struct watch *watch)
 {
     list_remove(&watch->node);
     buf_release(&watch->channel);
-    free(watch->bytes);
+    task_key_release(&watch->task);
     free(watch);
 }
 

@@ -43,8 +43,7 @@ struct watch {
     struct list node; /* in bus->watches, by probe_ms */
     struct bus_redis *bus;
     struct topic *topic;  /* NULL: nobody watches, the last answer is awaited */
-    struct task_key task; /* owned, in `bytes` */
-    char *bytes;
+    struct task_key task; /* a copy */
     struct buf channel;
     enum step step;
     enum step asked;

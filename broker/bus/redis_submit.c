@@ -17,15 +17,14 @@ struct submitting {
     struct bus_redis *bus;
     void (*done)(void *ctx, enum publish_status status, uint64_t epoch);
     void *ctx;
-    struct buf names; /* site, then task id */
-    size_t site_len;
+    struct task_key task; /* a copy */
     uint64_t epoch;
 };
 
 static void finish(struct submitting *submitting, enum publish_status status)
 {
     submitting->done(submitting->ctx, status, submitting->epoch);
-    buf_release(&submitting->names);
+    task_key_release(&submitting->task);
     free(submitting);
 }
 
@@ -37,13 +36,7 @@ static void on_added(void *ctx, bool ok)
 static void on_opened(void *ctx, enum publish_status status, uint64_t epoch)
 {
     struct submitting *submitting = ctx;
-    const struct buf *names = &submitting->names;
-    struct job job = {
-        .task = {slice_make(names->data, submitting->site_len),
-                 slice_make(names->data + submitting->site_len,
-                            names->len - submitting->site_len)},
-        .epoch = epoch,
-    };
+    struct job job = {.task = submitting->task, .epoch = epoch};
 
     submitting->epoch = epoch;
     if (status != PUBLISH_OK) {
@@ -64,10 +57,7 @@ void bus_redis_submit(struct bus *bus, const struct run_open_request *request,
     submitting->bus = of(bus);
     submitting->done = done;
     submitting->ctx = ctx;
-    buf_init(&submitting->names, 512);
-    (void)buf_slice(&submitting->names, request->task.site);
-    submitting->site_len = submitting->names.len;
-    (void)buf_slice(&submitting->names, request->task.task_id);
+    submitting->task = task_key_copy(&request->task);
     store_open(submitting->bus->store, request, on_opened, submitting);
 }
 

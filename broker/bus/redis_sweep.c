@@ -108,9 +108,15 @@ struct pending_stop {
     struct bus_redis *bus;
     uint64_t due_ms;
     uint64_t epoch;
-    struct task_key task;
-    char bytes[256];
+    struct task_key task; /* a copy */
 };
+
+static void stop_free(struct pending_stop *stop)
+{
+    list_remove(&stop->node);
+    task_key_release(&stop->task);
+    free(stop);
+}
 
 void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t epoch)
 {
@@ -122,11 +128,7 @@ void bus_stop_grace(struct bus_redis *bus, const struct task_key *task, uint64_t
     stop->bus = bus;
     stop->epoch = epoch;
     stop->due_ms = loop_now_ms(bus->loop) + bus->limits.stop_grace_ms;
-    if (task->site.len > 0)
-        memcpy(stop->bytes, task->site.ptr, task->site.len);
-    memcpy(stop->bytes + task->site.len, task->task_id.ptr, task->task_id.len);
-    stop->task.site = slice_make(stop->bytes, task->site.len);
-    stop->task.task_id = slice_make(stop->bytes + task->site.len, task->task_id.len);
+    stop->task = task_key_copy(task);
     list_push_back(&bus->stops, &stop->node);
     bus->stop_count++;
 }
@@ -140,9 +142,8 @@ static void end_stops(struct bus_redis *bus, uint64_t now)
         if (stop->due_ms > now)
             return;
         end_if(bus, &item, STORE_IF_STOP_GRACE, bus->limits.stop_grace_ms);
-        list_remove(&stop->node);
         bus->stop_count--;
-        free(stop);
+        stop_free(stop);
     }
 }
 
@@ -201,8 +202,5 @@ void bus_sweep_tick(struct timer *timer)
 void bus_sweep_release(struct bus_redis *bus)
 {
     LIST_FOR_EACH(node, next, &bus->stops)
-    {
-        list_remove(node);
-        free(LIST_ENTRY(node, struct pending_stop, node));
-    }
+    stop_free(LIST_ENTRY(node, struct pending_stop, node));
 }

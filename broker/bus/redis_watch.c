@@ -116,16 +116,11 @@ void bus_watch_start(void *ctx, struct topic *topic)
 {
     struct bus_redis *bus = ctx;
     struct watch *watch = mem_new(sizeof(*watch));
-    struct slice site = topic_site(topic);
-    struct slice name = topic_name(topic);
+    struct task_key task = {topic_site(topic), topic_name(topic)};
 
     watch->bus = bus;
     watch->topic = topic;
-    watch->bytes = mem_new(site.len + name.len + 1);
-    memcpy(watch->bytes, site.ptr, site.len);
-    memcpy(watch->bytes + site.len, name.ptr, name.len);
-    watch->task.site = slice_make(watch->bytes, site.len);
-    watch->task.task_id = slice_make(watch->bytes + site.len, name.len);
+    watch->task = task_key_copy(&task);
     buf_init(&watch->channel, CHANNEL_LIMIT);
     store_key(bus->store, &watch->task, "live", &watch->channel);
     watch->heard_ms = loop_now_ms(bus->loop);

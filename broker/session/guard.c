@@ -111,8 +111,7 @@ void guard_pass_free(struct guard_pass *pass)
 
 struct guard_call {
     struct session_set *set;
-    char *site;
-    char *task_id;
+    struct task_key task; /* a copy */
     void (*done)(void *ctx, bool allowed);
     void *ctx;
 };
@@ -122,19 +121,17 @@ static void call_end(void *ctx, bool allowed)
     struct guard_call *call = ctx;
 
     call->done(call->ctx, allowed);
-    free(call->site);
-    free(call->task_id);
+    task_key_release(&call->task);
     free(call);
 }
 
 static void call_known(void *ctx, struct identity *identity, const char *error)
 {
     struct guard_call *call = ctx;
-    struct task_key task = {slice_of(call->site), slice_of(call->task_id)};
 
     (void)error;
-    call_end(call,
-             identity != NULL && owns(call->set, &task, slice_of(identity->user)));
+    call_end(call, identity != NULL &&
+                       owns(call->set, &call->task, slice_of(identity->user)));
 }
 
 void session_guard(struct session_set *set, const struct http_request *request,
@@ -150,11 +147,8 @@ void session_guard(struct session_set *set, const struct http_request *request,
         return;
     }
     call = mem_new(sizeof(*call));
-    *call = (struct guard_call){.set = set,
-                                .site = mem_text(task->site),
-                                .task_id = mem_text(task->task_id),
-                                .done = done,
-                                .ctx = ctx};
+    *call = (struct guard_call){
+        .set = set, .task = task_key_copy(task), .done = done, .ctx = ctx};
     if (request_may_be_known(set, request))
         auth_identify(set->options.auth, &asker.credentials, call_known, call);
     else

@@ -178,8 +178,7 @@ struct session *errand_done(struct errand *errand);
 struct stop_call {
     struct errand errand;
     struct session_set *set;
-    char *site;
-    char *task_id;
+    struct task_key task; /* a copy */
     char *ack;
     uint64_t epoch;
 };

@@ -148,7 +148,7 @@ static void reader_stopped(struct session *session, const struct stop_call *call
 
     buf_init(&members, SIO_TEXT_LIMIT);
     buf_puts(&members, "\"task_id\":");
-    json_quote(&members, slice_of(call->task_id));
+    json_quote(&members, call->task.task_id);
     buf_printf(&members, ",\"status\":\"%s\"", stop_status_name(status));
     sio_acknowledge(reader, ack_of(call->ack), status != STOP_UNAVAILABLE,
                     buf_view(&members));

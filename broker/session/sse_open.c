@@ -152,22 +152,11 @@ static void open_stream(struct stream *stream, const struct task_key *tasks,
 
 struct stream_call {
     struct errand errand;
-    struct task_key *tasks;
+    struct task_key *tasks; /* copies */
     size_t count;
     size_t questions; /* to the guard, not answered yet */
     bool is_denied;
 };
-
-/* One allocation holds both names of a key. */
-static struct task_key copy_key(const struct task_key *key)
-{
-    char *text = mem_new(key->site.len + key->task_id.len + 1);
-
-    memcpy(text, key->site.ptr, key->site.len);
-    memcpy(text + key->site.len, key->task_id.ptr, key->task_id.len);
-    return (struct task_key){slice_make(text, key->site.len),
-                             slice_make(text + key->site.len, key->task_id.len)};
-}
 
 static struct stream_call *call_new(struct stream *stream, const struct task_key *tasks,
                                     size_t count)
@@ -177,7 +166,7 @@ static struct stream_call *call_new(struct stream *stream, const struct task_key
     call->tasks = mem_array(count, sizeof(*call->tasks));
     call->count = count;
     for (size_t i = 0; i < count; i++)
-        call->tasks[i] = copy_key(&tasks[i]);
+        call->tasks[i] = task_key_copy(&tasks[i]);
     stream->awaits_who = true;
     errand_begin(&call->errand, &stream->session);
     return call;
@@ -197,7 +186,7 @@ static void call_free(struct stream_call *call)
 {
     errand_done(&call->errand);
     for (size_t i = 0; i < call->count; i++)
-        free((void *)(uintptr_t)call->tasks[i].site.ptr);
+        task_key_release(&call->tasks[i]);
     free(call->tasks);
     free(call);
 }

@@ -339,8 +339,7 @@ static void stop_done(void *ctx, enum stop_status status)
 
     if (session != NULL && !session->is_dead)
         session->ops->stopped(session, call, status);
-    free(call->site);
-    free(call->task_id);
+    task_key_release(&call->task);
     free(call->ack);
     free(call);
 }
@@ -350,10 +349,10 @@ static void stop_permitted(void *ctx, bool allowed)
 {
     struct stop_call *call = ctx;
     const struct session_set *set = call->set;
-    struct task_key task = {slice_of(call->site), slice_of(call->task_id)};
 
     if (allowed)
-        set->services.stop(set->services.ctx, &task, call->epoch, stop_done, call);
+        set->services.stop(set->services.ctx, &call->task, call->epoch, stop_done,
+                           call);
     else
         stop_done(call, set->options.frappe.guard == TASK_GUARD_OWN ? STOP_UNKNOWN_TASK
                                                                     : STOP_DENIED);
@@ -365,8 +364,7 @@ void session_stop(struct session *session, const struct guard_asker *asker,
     struct stop_call *call = mem_new(sizeof(*call));
 
     call->set = session->set;
-    call->site = mem_text(request->task.site);
-    call->task_id = mem_text(request->task.task_id);
+    call->task = task_key_copy(&request->task);
     call->ack = request->ack.ptr == NULL ? NULL : mem_text(request->ack);
     call->epoch = request->epoch;
     errand_begin(&call->errand, session);

@@ -168,7 +168,7 @@ static void ws_stopped(struct session *session, const struct stop_call *call,
 
     buf_init(&data, 1024);
     buf_puts(&data, "{\"task_id\":");
-    json_quote(&data, slice_of(call->task_id));
+    json_quote(&data, call->task.task_id);
     buf_printf(&data, ",\"status\":\"%s\"}", stop_status_name(status));
     note(of(session), "stop", buf_view(&data));
     buf_release(&data);

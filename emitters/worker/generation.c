@@ -281,7 +281,7 @@ static const struct generation_report *write_report(struct generation *g,
 {
     *report = (struct generation_report){
         .ask = &g->ask,
-        .task = generation_task(g),
+        .task = g->task,
         .epoch = g->claim_epoch,
         .outcome = g->outcome,
         .code = g->code,
@@ -350,7 +350,7 @@ static struct emitter *open_emitter(struct generation *g, struct emitter_sink *s
                                     const struct generation_job *job)
 {
     struct emitter_options options = {
-        .task = generation_task(g),
+        .task = g->task,
         .window_ms = g->ask.is_live ? 0 : EMITTER_WINDOW_MS,
         .lease_ms = job->lease_ms,
         .opens_as = RUN_QUEUED, /* until the first event */
@@ -399,10 +399,7 @@ struct generation *generation_start(struct loop *loop, struct roster *roster,
     g->started_ms = loop_now_ms(loop);
     g->started_wall_ms = clock_wall_ms();
     g->code = "";
-    buf_init(&g->names, 512);
-    (void)buf_slice(&g->names, job->task.site);
-    g->site_len = g->names.len;
-    (void)buf_slice(&g->names, job->task.task_id);
+    g->task = task_key_copy(&job->task);
     buf_init(&g->scratch, 2 * TEXT_MAX_BYTES);
     buf_init(&g->plan, TEXT_MAX_BYTES);
     buf_init(&g->said, 2 * TEXT_MAX_BYTES);
@@ -432,7 +429,7 @@ void generation_free(struct generation *g)
     if (g->is_trimming)
         trim_release(&g->trim);
     ask_release(&g->ask);
-    buf_release(&g->names);
+    task_key_release(&g->task);
     buf_release(&g->text);
     buf_release(&g->plan);
     buf_release(&g->memory);
@@ -443,10 +440,7 @@ void generation_free(struct generation *g)
 
 struct task_key generation_task(const struct generation *g)
 {
-    return (struct task_key){
-        .site = slice_make(g->names.data, g->site_len),
-        .task_id = slice_make(g->names.data + g->site_len, g->names.len - g->site_len),
-    };
+    return g->task;
 }
 
 uint64_t generation_epoch(const struct generation *g)

@@ -20,8 +20,7 @@ struct generation {
     struct generation_owner owner;
     struct emitter *emitter;
     struct ask ask;
-    struct buf names; /* site, then task id */
-    size_t site_len;
+    struct task_key task; /* a copy */
     uint64_t claim_epoch;
 
     /* the calls */

@@ -28,8 +28,7 @@ struct source_redis {
 
 /* Runs of one task that are watched: an old one may still be ending while a new one begins. */
 struct watch {
-    struct buf names; /* site, then task id */
-    size_t site_len;
+    struct task_key task; /* a copy */
     unsigned watched;
 };
 
@@ -72,19 +71,8 @@ static void redis_load(struct worker_source *source, const struct task_key *task
 
 static void watch_free(struct watch *watch)
 {
-    buf_release(&watch->names);
+    task_key_release(&watch->task);
     free(watch);
-}
-
-static struct watch *watch_new(const struct task_key *task)
-{
-    struct watch *watch = mem_new(sizeof(*watch));
-
-    buf_init(&watch->names, 512);
-    (void)buf_slice(&watch->names, task->site);
-    watch->site_len = watch->names.len;
-    (void)buf_slice(&watch->names, task->task_id);
-    return watch;
 }
 
 static void watch_on(struct source_redis *redis, const struct task_key *task,
@@ -93,7 +81,8 @@ static void watch_on(struct source_redis *redis, const struct task_key *task,
     struct watch *watch = map_get(redis->watches, channel);
 
     if (watch == NULL) {
-        watch = watch_new(task);
+        watch = mem_new(sizeof(*watch));
+        watch->task = task_key_copy(task);
         (void)map_set(redis->watches, channel, watch);
         link_subscribe(redis->messages, channel);
     }
@@ -138,12 +127,7 @@ static void on_message(void *ctx, struct slice channel, struct slice payload)
         !slice_is(json_string_raw(member.value), "stop") ||
         !json_get(payload, "epoch", &member) || !json_u64(member.value, &epoch))
         return;
-    struct task_key task = {
-        .site = slice_make(watch->names.data, watch->site_len),
-        .task_id = slice_make(watch->names.data + watch->site_len,
-                              watch->names.len - watch->site_len),
-    };
-    redis->desk.on_stop(redis->desk.ctx, &task, epoch);
+    redis->desk.on_stop(redis->desk.ctx, &watch->task, epoch);
 }
 
 /* ---- life ---- */

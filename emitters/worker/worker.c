@@ -38,8 +38,7 @@ struct task {
     struct list node;
     struct worker *worker;
     struct generation *generation; /* NULL while its run is looked at */
-    struct buf names;
-    size_t site_len;
+    struct task_key key;           /* a copy */
     char *job_id;
     uint64_t epoch;
     bool is_watched;
@@ -47,15 +46,6 @@ struct task {
     bool is_finished; /* the job was, not the run */
     bool is_orphan;   /* the worker is gone; an answer is still to come */
 };
-
-static struct task_key key_of(const struct task *task)
-{
-    return (struct task_key){
-        .site = slice_make(task->names.data, task->site_len),
-        .task_id = slice_make(task->names.data + task->site_len,
-                              task->names.len - task->site_len),
-    };
-}
 
 /* ---- room ---- */
 
@@ -84,7 +74,7 @@ static void finish_job(struct task *task)
 
 static void free_task(struct task *task)
 {
-    buf_release(&task->names);
+    task_key_release(&task->key);
     free(task->job_id);
     free(task);
 }
@@ -93,10 +83,8 @@ static void drop(struct task *task)
 {
     struct worker *worker = task->worker;
 
-    struct task_key key = key_of(task);
-
     if (task->is_watched)
-        worker->source->ops->watch(worker->source, &key, false);
+        worker->source->ops->watch(worker->source, &task->key, false);
     list_remove(&task->node);
     worker->active--;
     worker->count.active->value--;
@@ -171,7 +159,7 @@ static void generate(struct task *task, const struct store_task *run)
 {
     struct worker *worker = task->worker;
     struct generation_job job = {
-        .task = key_of(task),
+        .task = task->key,
         .request = run->request,
         .keeps_text = run->keeps_text,
         .claim_epoch = task->epoch,
@@ -222,10 +210,7 @@ static void on_job(void *ctx, const struct job *job)
     task->worker = worker;
     task->epoch = job->epoch;
     task->job_id = mem_text(job->id);
-    buf_init(&task->names, 512);
-    (void)buf_slice(&task->names, job->task.site);
-    task->site_len = task->names.len;
-    (void)buf_slice(&task->names, job->task.task_id);
+    task->key = task_key_copy(&job->task);
     list_push_back(&worker->tasks, &task->node);
     worker->active++;
     worker->count.active->value++;
@@ -233,8 +218,7 @@ static void on_job(void *ctx, const struct job *job)
     if (job->is_again)
         counter_add(worker->count.again, 1);
     task->is_loading = true;
-    struct task_key key = key_of(task);
-    worker->source->ops->load(worker->source, &key, on_loaded, task);
+    worker->source->ops->load(worker->source, &task->key, on_loaded, task);
 }
 
 /* ---- stops ---- */
@@ -246,10 +230,9 @@ static void on_stop(void *ctx, const struct task_key *key, uint64_t epoch)
     LIST_FOR_EACH(it, next, &worker->tasks)
     {
         struct task *task = LIST_ENTRY(it, struct task, node);
-        struct task_key own = key_of(task);
         if (task->epoch != epoch || task->generation == NULL ||
-            !slice_equal(own.task_id, key->task_id) ||
-            !slice_equal(own.site, key->site))
+            !slice_equal(task->key.task_id, key->task_id) ||
+            !slice_equal(task->key.site, key->site))
             continue;
         generation_stop(task->generation);
         return;

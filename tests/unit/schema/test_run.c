@@ -36,6 +36,34 @@ static void native_forms_are_bounded_and_plain(void **state)
     assert_false(task("\xc3\xa9"));
 }
 
+static void a_copied_key_outlives_what_it_was_copied_from(void **state)
+{
+    char site_name[] = "site1.local";
+    char id[] = "gen_1";
+    struct task_key key = {slice_of(site_name), slice_of(id)};
+    struct task_key copy = task_key_copy(&key);
+    (void)state;
+    memset(site_name, 'x', sizeof(site_name) - 1);
+    memset(id, 'y', sizeof(id) - 1);
+    assert_true(slice_is(copy.site, "site1.local"));
+    assert_true(slice_is(copy.task_id, "gen_1"));
+    task_key_release(&copy);
+    assert_null(copy.site.ptr);
+    assert_int_equal(copy.task_id.len, 0);
+    task_key_release(&copy); /* nothing any more */
+}
+
+static void a_key_without_a_site_is_copied_too(void **state)
+{
+    struct task_key key = {{NULL, 0}, slice_of("t")};
+    struct task_key copy = task_key_copy(&key);
+    (void)state;
+    assert_non_null(copy.site.ptr); /* some read it without a look at the length */
+    assert_int_equal(copy.site.len, 0);
+    assert_true(slice_is(copy.task_id, "t"));
+    task_key_release(&copy);
+}
+
 static void every_state_has_a_name_and_unknown_names_are_unknown(void **state)
 {
     (void)state;
@@ -161,6 +189,8 @@ int test_run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(native_forms_are_bounded_and_plain),
+        cmocka_unit_test(a_copied_key_outlives_what_it_was_copied_from),
+        cmocka_unit_test(a_key_without_a_site_is_copied_too),
         cmocka_unit_test(every_state_has_a_name_and_unknown_names_are_unknown),
         cmocka_unit_test(terminal_events_end_a_run_and_others_keep_it_running),
         cmocka_unit_test(ids_have_one_spelling),
