@@ -4,7 +4,7 @@ FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         build-essential cmake ninja-build pkg-config uthash-dev libcmocka-dev \
         libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libhiredis-dev \
-        libcurl4-openssl-dev libjson-c-dev \
+        libcurl4-openssl-dev libjson-c-dev libjwt-dev \
     && rm -rf /var/lib/apt/lists/*
 COPY . /src
 WORKDIR /src
@@ -13,6 +13,7 @@ RUN cmake --preset release && cmake --build --preset release --target thinkwired
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libwebsockets17 libwebsockets-evlib-uv libuv1 libhiredis0.14 libcurl4 libjson-c5 \
+        libjwt0 ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --no-create-home thinkwire
 COPY --from=build /src/build/release/bin/thinkwired /src/build/release/bin/thinkwire-worker \
