@@ -84,43 +84,79 @@ static void without_a_pong_the_held_get_hears_the_close(void **state)
 
 /* Runs before the session's own timer in the very turn in which both are due. */
 struct knock {
+    struct timer beat;
     struct timer timer;
     struct bench *b;
     struct fake_exchange *x;
     enum http_method method;
     const char *body;
+    uint64_t begun_ms;
+    bool is_fair; /* the loop came to each step in its millisecond */
 };
+
+static void on_beat(struct timer *timer)
+{
+    struct knock *knock = LIST_ENTRY(timer, struct knock, beat);
+
+    if (loop_now_ms(knock->b->loop) != knock->begun_ms + INTERVAL_MS)
+        knock->is_fair = false;
+}
 
 static void on_knock(struct timer *timer)
 {
     struct knock *knock = LIST_ENTRY(timer, struct knock, timer);
+    struct loop *loop = knock->b->loop;
 
+    if (loop_now_ms(loop) != knock->begun_ms + INTERVAL_MS + TIMEOUT_MS)
+        knock->is_fair = false;
     knock->x = ask(knock->b, knock->method, knock->b->query, slice_of(knock->body));
-    loop_stop(knock->b->loop);
+    loop_stop(loop);
 }
 
-static void knocks_at_the_deadline(struct bench *b, int revision, struct knock *knock)
+static void knock_once(struct bench *b, int revision, struct knock *knock)
 {
     knock->b = b;
+    knock->is_fair = true;
+    knock->begun_ms = loop_now_ms(b->loop);
+    timer_init(&knock->beat, b->loop, on_beat);
     timer_init(&knock->timer, b->loop, on_knock);
+    timer_start(&knock->beat, INTERVAL_MS, 0);
     timer_start(&knock->timer, INTERVAL_MS + TIMEOUT_MS, 0);
     open_polling(b, revision, "");
+    if (loop_now_ms(b->loop) != knock->begun_ms)
+        knock->is_fair = false;
     loop_run(b->loop);
+    timer_release(&knock->beat);
     timer_release(&knock->timer);
-    answered(b, knock->x, 400, SID_UNKNOWN);
-    heard(b, "open\nclose ping timeout\n");
+}
+
+/* On a busy machine the deadline may be another millisecond's: then once more, with a new
+ * session. */
+static void knocks_at_the_deadline(void **state, int revision, struct knock *knock)
+{
+    for (int i = 0; i < 100; i++) {
+        knock_once(*state, revision, knock);
+        if (knock->is_fair) {
+            answered(*state, knock->x, 400, SID_UNKNOWN);
+            heard(*state, "open\nclose ping timeout\n");
+            return;
+        }
+        bench_free(*state);
+        (void)with_beats(state);
+    }
+    fail_msg("the machine is too busy");
 }
 
 static void a_silent_polling_session_is_gone_right_at_its_deadline(void **state)
 {
     struct knock knock = {.method = HTTP_GET, .body = ""};
-    knocks_at_the_deadline(*state, 4, &knock);
+    knocks_at_the_deadline(state, 4, &knock);
 }
 
 static void a_silent_eio3_session_is_gone_right_at_its_deadline(void **state)
 {
     struct knock knock = {.method = HTTP_POST, .body = "1:2"};
-    knocks_at_the_deadline(*state, 3, &knock);
+    knocks_at_the_deadline(state, 3, &knock);
 }
 
 static void any_packet_puts_the_deadline_off_once(void **state)
