@@ -98,36 +98,13 @@ static void apply_defaults(struct loader *loader)
 
 /* ---- the file ---- */
 
-/* A # begins a comment at the start of a line or after white space, so that it may stand
- * inside an address or a password. */
-static struct slice without_comment(struct slice line)
+static bool apply_line(struct loader *loader, const struct config_line *line)
 {
-    for (size_t i = 0; i < line.len; i++) {
-        if (line.ptr[i] == '#' &&
-            (i == 0 || line.ptr[i - 1] == ' ' || line.ptr[i - 1] == '\t'))
-            return slice_make(line.ptr, i);
-    }
-    return line;
-}
+    const struct config_row *row = find_row(loader, line->name);
+    struct slice value = line->value;
 
-static bool apply_line(struct loader *loader, struct slice line)
-{
-    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-        line.len--;
-    line = config_trim(without_comment(line));
-    if (line.len == 0)
-        return true;
-
-    size_t name_len = 0;
-    while (name_len < line.len && line.ptr[name_len] != ' ' &&
-           line.ptr[name_len] != '\t')
-        name_len++;
-    struct slice name = slice_make(line.ptr, name_len);
-    struct slice value =
-        config_trim(slice_make(line.ptr + name_len, line.len - name_len));
-    const struct config_row *row = find_row(loader, name);
     if (row == NULL)
-        return fail_unknown(loader, name);
+        return fail_unknown(loader, line->name);
     if (row->type == CONFIG_FLAG && value.len == 0)
         value = slice_of("on");
     return assign(loader, row, value);
@@ -135,18 +112,15 @@ static bool apply_line(struct loader *loader, struct slice line)
 
 static bool apply_text(struct loader *loader, const char *path, struct slice text)
 {
+    struct config_line line;
     unsigned number = 0;
 
     loader->source = SOURCE_FILE;
-    while (text.len > 0) {
-        const char *end = memchr(text.ptr, '\n', text.len);
-        size_t len = end == NULL ? text.len : (size_t)(end - text.ptr);
+    while (config_next_line(&text, &line)) {
         (void)snprintf(loader->where, WHERE_MAX_BYTES, "file %s line %u", path,
                        ++number);
-        if (!apply_line(loader, slice_make(text.ptr, len)))
+        if (line.name.len > 0 && !apply_line(loader, &line))
             return false;
-        size_t step = len + (end == NULL ? 0 : 1);
-        text = slice_make(text.ptr + step, text.len - step);
     }
     return true;
 }

@@ -21,6 +21,15 @@ bool config_parse_flag(struct slice text, bool *value);
 void config_list_add(struct config_list *list, struct slice item);
 struct slice config_trim(struct slice text);
 
+/* A file of `name value` lines: takes the next line off `text`, false at its end. A # begins
+ * a comment at the start of a line or after white space, so that it may stand inside an
+ * address or a password; of a line that says nothing the name is empty. */
+struct config_line {
+    struct slice name;
+    struct slice value; /* without the white space around it; may be empty */
+};
+bool config_next_line(struct slice *text, struct config_line *line);
+
 /* ---- config_help.c ---- */
 /* True for rows whose numbers may carry k, m or g. */
 bool config_is_size(const struct config_row *row);

@@ -138,6 +138,42 @@ struct slice config_trim(struct slice text)
     return text;
 }
 
+/* ---- lines of a file ---- */
+
+static size_t comment_at(struct slice line)
+{
+    size_t at = 0;
+
+    while (at < line.len &&
+           (line.ptr[at] != '#' || (at > 0 && !is_blank(line.ptr[at - 1]))))
+        at++;
+    return at;
+}
+
+bool config_next_line(struct slice *text, struct config_line *line)
+{
+    const char *end;
+    struct slice said;
+    size_t name_len = 0;
+
+    if (text->len == 0)
+        return false;
+    end = memchr(text->ptr, '\n', text->len);
+    said = slice_make(text->ptr, end == NULL ? text->len : (size_t)(end - text->ptr));
+    *text = end == NULL ? slice_make(NULL, 0)
+                        : slice_make(end + 1, text->len - said.len - 1);
+    if (said.len > 0 && said.ptr[said.len - 1] == '\r')
+        said.len--;
+    said = config_trim(slice_make(said.ptr, comment_at(said)));
+    while (name_len < said.len && !is_blank(said.ptr[name_len]))
+        name_len++;
+    line->name = slice_make(said.ptr, name_len);
+    line->value = config_trim(slice_make(said.ptr + name_len, said.len - name_len));
+    return true;
+}
+
+/* ---- storing ---- */
+
 static void add_items(struct config_list *list, struct slice text)
 {
     size_t from = 0;

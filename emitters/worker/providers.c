@@ -233,51 +233,30 @@ static bool take_setting(struct reader *reader, struct slice name, struct slice 
     return complain(reader, reader->line, NULL, "no such line in this block");
 }
 
-static bool take_line(struct reader *reader, struct slice line)
+static bool take_line(struct reader *reader, const struct config_line *line)
 {
-    size_t len = 0;
+    bool is_provider = slice_is(line->name, "provider");
+    bool is_model = slice_is(line->name, "model");
 
-    while (len < line.len && line.ptr[len] != ' ' && line.ptr[len] != '\t')
-        len++;
-    struct slice name = slice_make(line.ptr, len);
-    struct slice value = config_trim(slice_make(line.ptr + len, line.len - len));
-    bool is_block = slice_is(name, "provider") || slice_is(name, "model");
-    if (is_block && !end_block(reader))
+    if ((is_provider || is_model) && !end_block(reader))
         return false;
-    if (slice_is(name, "provider"))
-        return begin_provider(reader, value);
-    if (slice_is(name, "model"))
-        return begin_model(reader, value);
+    if (is_provider)
+        return begin_provider(reader, line->value);
+    if (is_model)
+        return begin_model(reader, line->value);
     if (reader->place == BEFORE_BLOCKS)
-        return take_top(reader, name, value);
-    return take_setting(reader, name, value);
-}
-
-/* As in --config: a # begins a comment at the beginning of a line or behind white space. */
-static struct slice without_comment(struct slice line)
-{
-    for (size_t i = 0; i < line.len; i++) {
-        if (line.ptr[i] == '#' &&
-            (i == 0 || line.ptr[i - 1] == ' ' || line.ptr[i - 1] == '\t'))
-            return slice_make(line.ptr, i);
-    }
-    return line;
+        return take_top(reader, line->name, line->value);
+    return take_setting(reader, line->name, line->value);
 }
 
 static bool take_lines(struct reader *reader, struct slice text)
 {
-    while (text.len > 0) {
-        const char *end = memchr(text.ptr, '\n', text.len);
-        size_t len = end == NULL ? text.len : (size_t)(end - text.ptr);
-        struct slice line = slice_make(text.ptr, len);
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-            line.len--;
+    struct config_line line;
+
+    while (config_next_line(&text, &line)) {
         reader->line++;
-        line = config_trim(without_comment(line));
-        if (line.len > 0 && !take_line(reader, line))
+        if (line.name.len > 0 && !take_line(reader, &line))
             return false;
-        len += end == NULL ? 0 : 1;
-        text = slice_make(text.ptr + len, text.len - len);
     }
     return end_block(reader);
 }
