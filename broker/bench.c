@@ -2,12 +2,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/json.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define FILE_LIMIT (4U << 20)
@@ -38,29 +38,17 @@ static const struct habits *habits_of(const struct settings *settings)
 /* False when the file is there but cannot be used; a missing one is empty. */
 static bool read_file(const char *path, struct buf *out, struct buf *error)
 {
-    FILE *file = fopen(path, "re");
-    char chunk[65536];
-    size_t got;
-
-    if (file == NULL) {
-        if (errno == ENOENT)
-            return true;
-        buf_printf(error, "cannot read %s: %s", path, strerror(errno));
-        return false;
-    }
-    while ((got = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        buf_append(out, chunk, got);
-    fclose(file);
-    return true;
+    if (file_read(path, out) || errno == ENOENT)
+        return true;
+    buf_printf(error, "cannot read %s: %s", path, strerror(errno));
+    return false;
 }
 
 static bool read_json(const char *path, struct buf *out, struct buf *error)
 {
     if (!read_file(path, out, error))
         return false;
-    if (out->len == 0 && !out->failed)
-        return true;
-    if (!out->failed && json_check(buf_view(out)))
+    if (out->len == 0 || json_check(buf_view(out)))
         return true;
     buf_printf(error, "%s is not JSON", path);
     return false;

@@ -3,6 +3,7 @@
 #include "base/config.h"
 
 #include "base/config_parts.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/quote.h"
 
@@ -125,31 +126,13 @@ static bool apply_text(struct loader *loader, const char *path, struct slice tex
     return true;
 }
 
-/* False with errno set, EFBIG when it is larger than `text` may grow. */
-static bool read_file(const char *path, struct buf *text)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-
-    char chunk[4096];
-    size_t got;
-    bool is_good = true;
-    while (is_good && (got = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        is_good = buf_append(text, chunk, got);
-    int problem = ferror(file) ? errno : 0;
-    (void)fclose(file);
-    errno = is_good ? problem : EFBIG;
-    return errno == 0;
-}
-
 static bool apply_file(struct loader *loader, const char *path)
 {
     struct buf text;
     bool is_good = false;
 
     buf_init(&text, FILE_MAX_BYTES);
-    if (read_file(path, &text)) {
+    if (file_read(path, &text)) {
         is_good = apply_text(loader, path, buf_view(&text));
     } else {
         const char *problem = strerror(errno);

@@ -3,9 +3,9 @@
 #include "worker_settings.h"
 
 #include "base/diag.h"
+#include "base/file.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define FILE_MAX_BYTES (1U << 20)
@@ -87,27 +87,6 @@ const struct config_row worker_rows[] = {
 };
 const size_t worker_row_count = sizeof(worker_rows) / sizeof(worker_rows[0]);
 
-/* The whole file; false with words in `error`. */
-static bool read_file(const char *path, struct buf *text, struct buf *error)
-{
-    FILE *file = fopen(path, "re");
-    char piece[4096];
-    size_t got = 0;
-
-    if (file == NULL) {
-        (void)buf_printf(error, "--providers %s: %s", path, strerror(errno));
-        return false;
-    }
-    while ((got = fread(piece, 1, sizeof(piece), file)) > 0)
-        (void)buf_append(text, piece, got);
-    bool is_good = ferror(file) == 0 && !text->failed;
-    (void)fclose(file);
-    if (!is_good)
-        (void)buf_printf(error, "--providers %s: %s", path,
-                         text->failed ? "longer than 1 MB" : "cannot be read");
-    return is_good;
-}
-
 bool worker_settings_providers(const struct worker_settings *settings,
                                struct providers *providers, struct buf *error)
 {
@@ -123,12 +102,14 @@ bool worker_settings_providers(const struct worker_settings *settings,
         return providers_from_environment(providers, &environment, error);
     buf_init(&text, FILE_MAX_BYTES);
     buf_init(&why, 1024);
-    bool is_good = read_file(settings->providers, &text, error);
-    if (is_good && !providers_parse(providers, buf_view(&text), &why)) {
+    bool is_good = file_read(settings->providers, &text);
+    if (!is_good)
+        (void)buf_puts(&why, text.failed ? "longer than 1 MB" : strerror(errno));
+    else
+        is_good = providers_parse(providers, buf_view(&text), &why);
+    if (!is_good)
         (void)buf_printf(error, "--providers %s: %s", settings->providers,
                          buf_text(&why));
-        is_good = false;
-    }
     buf_release(&text);
     buf_release(&why);
     return is_good;
