@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <jwt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@
 #define CLAIM_MAX_BYTES  1024
 
 struct jwt_rules {
-    unsigned char secret[SECRET_MAX_BYTES];
+    unsigned char secret[SECRET_MAX_BYTES + 1]; /* one more shows that it is too long */
     size_t secret_len;
     char *audience;
 };
@@ -49,13 +50,13 @@ struct jwt_rules *jwt_rules_load(const char *path, const char *audience,
     while (rules->secret_len > 0 && (rules->secret[rules->secret_len - 1] == '\n' ||
                                      rules->secret[rules->secret_len - 1] == '\r'))
         rules->secret_len--;
-    if (rules->secret_len >= SECRET_MIN_BYTES)
+    if (rules->secret_len >= SECRET_MIN_BYTES && rules->secret_len <= SECRET_MAX_BYTES)
         return rules;
     (void)buf_printf(
         error,
         "--jwt-secret-file %s: a secret of fewer than %d characters can be "
-        "guessed",
-        path, SECRET_MIN_BYTES);
+        "guessed, and one of more than %d is not taken",
+        path, SECRET_MIN_BYTES, SECRET_MAX_BYTES);
     jwt_rules_free(rules);
     return NULL;
 }
@@ -84,26 +85,42 @@ static bool is_for(struct slice claims, const char *audience)
     return false;
 }
 
-/* Seconds, perhaps with a fraction; 0 when there is none. */
-static double seconds_of(struct slice claims, const char *name)
+/* Seconds, perhaps with a fraction; `absent` when nothing is said; NAN, which is neither
+ * before nor after anything, when it is no number. */
+static double seconds_of(struct slice claims, const char *name, double absent)
 {
     struct json_member claim;
     char text[64];
 
-    if (!json_get(claims, name, &claim) || claim.kind != JSON_NUMBER ||
-        claim.value.len >= sizeof(text))
-        return 0;
+    if (!json_get(claims, name, &claim))
+        return absent;
+    if (claim.kind != JSON_NUMBER || claim.value.len >= sizeof(text))
+        return NAN;
     memcpy(text, claim.value.ptr, claim.value.len);
     text[claim.value.len] = '\0';
     return strtod(text, NULL);
 }
 
-static bool read_text(struct slice claims, const char *name, struct buf *out)
+/* False when it is no text, or one that would be cut. */
+static bool read_text(struct json_member claim, struct buf *out)
+{
+    return claim.kind == JSON_STRING &&
+           json_unescape(out, json_string_raw(claim.value));
+}
+
+static bool read_user(struct slice claims, struct buf *user)
 {
     struct json_member claim;
 
-    return json_get(claims, name, &claim) && claim.kind == JSON_STRING &&
-           json_unescape(out, json_string_raw(claim.value));
+    return json_get(claims, "sub", &claim) && read_text(claim, user) && user->len > 0;
+}
+
+/* A site that cannot be understood must not become every site. */
+static bool read_site(struct slice claims, struct buf *site)
+{
+    struct json_member claim;
+
+    return !json_get(claims, "site", &claim) || read_text(claim, site);
 }
 
 static struct identity *judge_claims(const struct jwt_rules *rules, struct slice claims)
@@ -115,12 +132,10 @@ static struct identity *judge_claims(const struct jwt_rules *rules, struct slice
 
     buf_init(&user, CLAIM_MAX_BYTES);
     buf_init(&site, CLAIM_MAX_BYTES);
-    if (seconds_of(claims, "exp") > now && seconds_of(claims, "nbf") <= now &&
-        is_for(claims, rules->audience) && read_text(claims, "sub", &user) &&
-        user.len > 0) {
-        (void)read_text(claims, "site", &site);
+    if (seconds_of(claims, "exp", NAN) > now && seconds_of(claims, "nbf", 0) <= now &&
+        is_for(claims, rules->audience) && read_user(claims, &user) &&
+        read_site(claims, &site))
         identity = identity_of(buf_view(&user), buf_view(&site));
-    }
     buf_release(&site);
     buf_release(&user);
     return identity;

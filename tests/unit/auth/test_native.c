@@ -186,10 +186,24 @@ static void what_a_token_lacks_refuses_it(void **state)
         "{\"sub\":\"ada\",\"aud\":\"authenticated\",\"exp\":1}",
         "{\"sub\":\"ada\",\"aud\":\"authenticated\",\"exp\":\"4102444800\"}",
         "{\"sub\":\"a\",\"aud\":\"authenticated\",\"exp\":4102444800,\"nbf\":4102444000}",
+        "{\"sub\":\"a\",\"aud\":\"authenticated\",\"exp\":4102444800,\"nbf\":\"1\"}",
+        "{\"sub\":\"a\",\"aud\":\"authenticated\",\"exp\":4102444800,\"site\":7}",
+        "{\"sub\":\"a\",\"aud\":\"authenticated\",\"exp\":4102444800,\"site\":[\"s1\"]}",
     };
 
     for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
         token_is(*state, JWT_ALG_HS256, SECRET, claims[i], "Unauthorized");
+}
+
+static void a_site_too_long_to_be_kept_is_not_every_site(void **state)
+{
+    char claims[1400];
+
+    (void)snprintf(claims, sizeof(claims),
+                   "{\"sub\":\"a\",\"aud\":\"authenticated\",\"exp\":4102444800,"
+                   "\"site\":\"%01100d\"}",
+                   1);
+    token_is(*state, JWT_ALG_HS256, SECRET, claims, "Unauthorized");
 }
 
 static void a_token_of_another_secret_or_algorithm_is_refused(void **state)
@@ -233,6 +247,7 @@ int test_native(void)
         FILES_TEST(keys_are_read_again_and_what_is_malformed_changes_nothing),
         FILES_TEST(a_token_says_who_bears_it),
         FILES_TEST(what_a_token_lacks_refuses_it),
+        FILES_TEST(a_site_too_long_to_be_kept_is_not_every_site),
         FILES_TEST(a_token_of_another_secret_or_algorithm_is_refused),
         FILES_TEST(files_that_will_not_do_are_refused_at_the_start),
     };
