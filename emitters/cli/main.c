@@ -5,7 +5,6 @@
 #include "emitters/torture/torture.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 const struct tool tools[] = {
@@ -13,6 +12,8 @@ const struct tool tools[] = {
      tool_emit},
     {"tail", "watch a task live, with the thinking timer", tool_tail},
     {"stop", "ask a run to stop, wherever it is generated", tool_stop},
+    {"fire", "ask a running system through its chat endpoints, and judge the answers",
+     tool_fire},
     {"token", "mint a bearer token for a broker with --auth jwt", tool_token},
     {"torture", "a seeded fault proof: nothing lost, nothing doubled, every run ends",
      tool_torture},
@@ -29,48 +30,6 @@ static void list_tools(FILE *out)
                  "  thinkwire tail t1\n"
                  "\n"
                  "thinkwire SUBCOMMAND --help tells the options of each.\n");
-}
-
-int tool_fail(const char *tool, int code, const char *format, ...)
-{
-    va_list args;
-    fflush(stdout);
-    fprintf(stderr, "thinkwire %s: ", tool);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return code;
-}
-
-bool tool_config(const struct config_request *request, void *target, int *exit_code)
-{
-    struct buf error;
-    buf_init(&error, 8192);
-    enum config_outcome outcome = config_load(request, target, &error);
-    if (outcome == CONFIG_FAILED)
-        fprintf(stderr, "%s: %s\n", request->program, buf_text(&error));
-    buf_release(&error);
-    *exit_code = outcome == CONFIG_DONE ? TOOL_OK : TOOL_USAGE;
-    return outcome == CONFIG_RUN;
-}
-
-bool tool_is_http(const char *url)
-{
-    return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-}
-
-void tool_shown_url(const char *url, struct buf *out)
-{
-    const char *authority = strstr(url, "://");
-    const char *at = strrchr(url, '@');
-    const char *rest = url;
-    if (authority != NULL && at != NULL) {
-        buf_append(out, url, (size_t)(authority - url) + 3);
-        rest = at + 1;
-    }
-    /* Behind sentinels a query may hold their password. */
-    buf_append(out, rest, strcspn(rest, "?"));
 }
 
 static const struct tool *find_tool(const char *name)

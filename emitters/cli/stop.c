@@ -8,9 +8,6 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#define DEFAULT_URL "http://127.0.0.1:9000"
 
 struct stop_options {
     char *url;
@@ -34,7 +31,7 @@ struct stop {
         .help = (text), .group = "Options"                                             \
     }
 static const struct config_row rows[] = {
-    TEXT_ROW("url", url, DEFAULT_URL, "The broker."),
+    TEXT_ROW("url", url, TOOL_BROKER_URL, "The broker."),
     TEXT_ROW("site", site, "", "Site of the task."),
     TEXT_ROW("token", token, "", "Bearer token for a broker that asks for one."),
     {.name = "epoch",
@@ -127,22 +124,6 @@ static void ask(struct stop *stop, const char *task)
     buf_release(&bearer);
 }
 
-/* As `tail` does: THINKWIRE_URL may name a Redis for `emit`. */
-static bool choose_url(struct stop *stop)
-{
-    char *url = stop->options.url;
-    const char *inherited = getenv("THINKWIRE_URL");
-    size_t len = strlen(url);
-
-    while (len > 0 && url[len - 1] == '/')
-        url[--len] = '\0';
-    stop->url = url;
-    if (tool_is_http(url))
-        return true;
-    stop->url = DEFAULT_URL;
-    return inherited != NULL && strncmp(inherited, url, len) == 0;
-}
-
 static int run(struct stop *stop, const struct config_list *words)
 {
     if (words->count != 1)
@@ -154,7 +135,8 @@ static int run(struct stop *stop, const struct config_list *words)
     if (!site_is_native(slice_of(stop->options.site)))
         return tool_fail("stop", TOOL_USAGE,
                          "a site is at most 128 of A-Z a-z 0-9 . _ -");
-    if (!choose_url(stop))
+    stop->url = tool_broker_url(stop->options.url);
+    if (stop->url == NULL)
         return tool_fail("stop", TOOL_USAGE,
                          "a broker is asked: --url http://host:port");
     ask(stop, words->items[0]);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEFAULT_URL  "http://127.0.0.1:9000"
 #define SSE_LIMIT    (8U << 20) /* of one event */
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 5000
@@ -55,7 +54,7 @@ struct tail {
         .help = (row_help), .group = "Options"                                         \
     }
 static const struct config_row rows[] = {
-    ROW("url", CONFIG_TEXT, url, DEFAULT_URL, "The broker."),
+    ROW("url", CONFIG_TEXT, url, TOOL_BROKER_URL, "The broker."),
     ROW("site", CONFIG_TEXT, site, "", "The site (tenant) of the task."),
     {.name = "from",
      .type = CONFIG_TEXT,
@@ -280,24 +279,6 @@ static int watch(struct tail *tail)
 
 /* ---- the command line ---- */
 
-/* THINKWIRE_URL may name a Redis for `emit`; a task is watched through a broker. */
-static int choose_url(struct tail *tail)
-{
-    char *url = tail->options.url;
-    const char *inherited = getenv("THINKWIRE_URL");
-    size_t len = strlen(url);
-    while (len > 0 && url[len - 1] == '/')
-        url[--len] = 0;
-    tail->url = url;
-    if (tool_is_http(url))
-        return TOOL_OK;
-    if (inherited == NULL || strncmp(inherited, url, len) != 0)
-        return tool_fail("tail", TOOL_USAGE,
-                         "a task is watched through a broker: --url http://host:port");
-    tail->url = DEFAULT_URL;
-    return TOOL_OK;
-}
-
 static int judge(struct tail *tail, const struct config_list *positional)
 {
     const char *from = tail->options.from;
@@ -314,7 +295,11 @@ static int judge(struct tail *tail, const struct config_list *positional)
     if (strcmp(from, "snapshot") != 0 && strcmp(from, "start") != 0 &&
         strcmp(from, "now") != 0)
         return tool_fail("tail", TOOL_USAGE, "--from is snapshot, start or now");
-    return choose_url(tail);
+    tail->url = tool_broker_url(tail->options.url);
+    if (tail->url == NULL)
+        return tool_fail("tail", TOOL_USAGE,
+                         "a task is watched through a broker: --url http://host:port");
+    return TOOL_OK;
 }
 
 int tool_tail(int argc, char **argv)

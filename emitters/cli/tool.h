@@ -27,6 +27,7 @@ extern const size_t tool_count;
 int tool_emit(int argc, char **argv);
 int tool_tail(int argc, char **argv);
 int tool_stop(int argc, char **argv);
+int tool_fire(int argc, char **argv);
 int tool_token(int argc, char **argv);
 
 /* Reads the command line into `target`; answers true to go on. Otherwise `*exit_code` is
@@ -36,6 +37,11 @@ bool tool_config(const struct config_request *request, void *target, int *exit_c
 int tool_fail(const char *tool, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool tool_is_http(const char *url);
+/* Where a broker is, of a row "url" whose default is TOOL_BROKER_URL: slashes at its end are
+ * taken off, in place. THINKWIRE_URL may name a Redis, for `emit`: then it is the default.
+ * NULL: the command line names something else than a broker. */
+#define TOOL_BROKER_URL "http://127.0.0.1:9000"
+const char *tool_broker_url(char *url);
 /* For messages: `url` without name and password. */
 void tool_shown_url(const char *url, struct buf *out);
 
