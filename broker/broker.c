@@ -30,7 +30,8 @@ struct broker {
     struct bus_frappe *frappe; /* NULL: no such channel */
     struct identity_desk *desk;
     struct keeper *keeper;
-    struct hired *hired; /* NULL: --worker is off */
+    struct telemetry *telemetry; /* NULL: it is off */
+    struct hired *hired;         /* NULL: --worker is off */
     struct session_set *sessions;
     struct sio_server *sio;
     struct api *api;
@@ -158,10 +159,11 @@ static bool make_keeper(struct broker *broker, struct buf *error)
 
 static bool make_worker(struct broker *broker, struct buf *error)
 {
+    struct hired_rooms rooms = {broker->bus, broker->telemetry, broker->counters};
+
     if (!broker->settings->hires)
         return true;
-    broker->hired =
-        hired_new(broker->loop, broker->settings, broker->bus, broker->counters, error);
+    broker->hired = hired_new(broker->loop, broker->settings, &rooms, error);
     return broker->hired != NULL;
 }
 
@@ -246,6 +248,9 @@ static void make_api(struct broker *broker)
         .test_scenarios = set->test_scenarios,
         .auth = identity_desk_auth(broker->desk),
         .needs_identity = (settings_auth(set) & (AUTH_KEYS | AUTH_JWT)) != 0,
+        .telemetry = broker->telemetry,
+        .telemetry_limit_bytes = set->telemetry_event_bytes,
+        .telemetry_per_minute = set->telemetry_per_minute,
     };
 
     broker->api = api_new(&(struct api_rooms){broker->loop, broker->hub, broker->bus,
@@ -375,6 +380,7 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     timer_init(&broker->drain_bound, broker->loop, on_drain_bound);
     broker->counters = counters_new();
     buf_init(&broker->models, 1 << 20);
+    broker->telemetry = worker_settings_telemetry(&settings->worker, broker->counters);
     make_log(broker);
     if (!make_bus(broker, error) || !is_bus_fit(broker, error) ||
         !make_frappe(broker, error) || !make_keeper(broker, error) ||
@@ -449,6 +455,7 @@ void broker_free(struct broker *broker)
     if (broker->sessions != NULL)
         session_set_free(broker->sessions);
     free_sources(broker);
+    telemetry_free(broker->telemetry);
     timer_release(&broker->drain_bound);
     hub_free(broker->hub);
     counters_free(broker->counters);

@@ -3,6 +3,7 @@
 #include "hired.h"
 
 #include "base/mem.h"
+#include "emitters/worker/report.h"
 #include "inside.h"
 
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 struct hired {
     struct providers providers;
     struct worker *worker;
-    struct telemetry *telemetry;
 };
 
 static struct worker_source *make_source(struct loop *loop,
@@ -40,18 +40,18 @@ static bool hire(struct hired *hired, struct loop *loop,
 }
 
 struct hired *hired_new(struct loop *loop, const struct settings *settings,
-                        struct bus *bus, struct counters *counters, struct buf *error)
+                        const struct hired_rooms *rooms, struct buf *error)
 {
     struct hired *hired = mem_new(sizeof(*hired));
     struct worker_options options = {.providers = &hired->providers};
 
     worker_settings_options(&settings->worker, &options);
     if (worker_settings_providers(&settings->worker, &hired->providers, error)) {
-        hired->telemetry = worker_settings_telemetry(&settings->worker, counters);
-        options.on_report = telemetry_report;
-        options.ctx = hired->telemetry;
-        options.source = make_source(loop, settings, bus, error);
-        if (options.source != NULL && hire(hired, loop, &options, counters, error))
+        options.on_report = report_rows;
+        options.ctx = rooms->telemetry;
+        options.source = make_source(loop, settings, rooms->bus, error);
+        if (options.source != NULL &&
+            hire(hired, loop, &options, rooms->counters, error))
             return hired;
     }
     hired_free(hired);
@@ -68,7 +68,6 @@ void hired_free(struct hired *hired)
     if (hired == NULL)
         return;
     worker_free(hired->worker);
-    telemetry_free(hired->telemetry);
     providers_release(&hired->providers);
     free(hired);
 }

@@ -80,6 +80,8 @@ struct settings {
     uint64_t publish_events;
     uint64_t submit_bytes;
     uint64_t max_message_chars;
+    uint64_t telemetry_event_bytes;
+    uint64_t telemetry_per_minute;
     uint64_t opaque_lag_bytes;
     uint64_t snapshot_total_bytes;
     uint64_t snapshot_hold_ms;

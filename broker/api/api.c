@@ -470,6 +470,11 @@ static void serve_models(void *ctx, struct http_exchange *x)
     api_for_known(ctx, x, api_models);
 }
 
+static void serve_telemetry(void *ctx, struct http_exchange *x)
+{
+    api_for_known(ctx, x, api_telemetry);
+}
+
 static void serve_root(void *ctx, struct http_exchange *x)
 {
     (void)ctx;
@@ -513,6 +518,7 @@ struct api *api_new(const struct api_rooms *rooms, const struct api_options *opt
     api->submit_refused =
         counters_add(rooms->counters, COUNTER_TOTAL, "submit_refused_total", NULL,
                      "Requests for a generation that were malformed or out of bounds");
+    api_telemetry_init(api, rooms->counters);
     api->started_ms = clock_mono_ms();
     list_init(&api->waits);
     list_init(&api->awaits);
@@ -555,6 +561,8 @@ size_t api_routes(struct api *api, struct http_route routes[API_ROUTES])
         {"/v1/chat/completions", false, submit_limit, serve_chat_completions, api,
          false, NULL},
         {"/v1/models", false, submit_limit, serve_models, api, false, NULL},
+        {"/v1/telemetry", false, api->options.telemetry_limit_bytes, serve_telemetry,
+         api, false, NULL},
         {"/api/streaming/stream", false, submit_limit, serve_chat_stream, api, false,
          NULL},
         {"/api/v1/auth/ping", false, SMALL_BODY, serve_ping, api, false, NULL},

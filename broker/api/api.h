@@ -3,6 +3,7 @@
 #ifndef THINKWIRE_API_API_H
 #define THINKWIRE_API_API_H
 
+#include "base/telemetry.h"
 #include "bus/bus.h"
 #include "session/session.h"
 
@@ -23,6 +24,9 @@ struct api_options {
     struct auth *auth;           /* borrowed */
     bool needs_identity;         /* nothing is done for who is not known */
     bool writes_are_local;       /* from elsewhere nothing is published or erased */
+    struct telemetry *telemetry; /* borrowed; NULL: what clients leave is not kept */
+    size_t telemetry_limit_bytes;  /* longest event of a client */
+    uint64_t telemetry_per_minute; /* events of clients that are kept, in all */
 };
 
 /* The rooms it asks; borrowed for its life. */
@@ -41,7 +45,7 @@ void api_add_check(struct api *api, const char *what, const char *(*trouble)(voi
                    void *ctx);
 
 /* The routes to register, API_ROUTES of them. */
-#define API_ROUTES 20
+#define API_ROUTES 24
 size_t api_routes(struct api *api, struct http_route routes[API_ROUTES]);
 
 #endif

@@ -7,6 +7,8 @@
 
 #define JSON_HEADERS "content-type: application/json\r\ncache-control: no-store\r\n"
 #define API_CHECKS   4
+/* Kinds of events that clients leave. */
+#define API_CLIENT_EVENTS 2
 
 struct api {
     struct loop *loop;
@@ -19,10 +21,15 @@ struct api {
     struct counter *too_large;
     struct counter *submitted;
     struct counter *submit_refused;
-    struct identity *caller; /* of the request whose handler runs; NULL = not asked */
-    struct list waits;       /* read.c: requests for tasks that are being loaded */
-    struct list chats;       /* chat.c: answers under way */
-    struct list awaits;      /* await.c: those who wait for the end of a run */
+    struct counter *client_events[API_CLIENT_EVENTS]; /* telemetry.c */
+    struct counter *client_refused;
+    struct counter *client_throttled;
+    uint64_t client_tokens;    /* events that may be taken now, in 1/60000 */
+    uint64_t client_filled_ms; /* when they were counted */
+    struct identity *caller;   /* of the request whose handler runs; NULL = not asked */
+    struct list waits;         /* read.c: requests for tasks that are being loaded */
+    struct list chats;         /* chat.c: answers under way */
+    struct list awaits;        /* await.c: those who wait for the end of a run */
     struct {
         const char *what;
         const char *(*trouble)(void *ctx);
@@ -80,6 +87,9 @@ void api_chat_stream(struct api *api, struct http_exchange *x);
 void api_chat_continue(struct api *api, struct http_exchange *x);
 void api_chat_completions(struct api *api, struct http_exchange *x);
 void api_models(struct api *api, struct http_exchange *x);
+/* telemetry.c: POST /v1/telemetry */
+void api_telemetry_init(struct api *api, struct counters *counters);
+void api_telemetry(struct api *api, struct http_exchange *x);
 /* chat.c: what is under way forgets the room. */
 void api_free_chats(struct api *api);
 /* await.c: who still waits is told that the task cannot be read. */

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
 #include "base/mem.h"
+#include "report.h"
 #include "worker_settings.h"
 
 #include <signal.h>
@@ -124,7 +125,7 @@ static int work(struct program *program, struct buf *error)
     program->loop = loop_new();
     counters = counters_new();
     telemetry = worker_settings_telemetry(&program->worker, counters);
-    options.on_report = telemetry_report;
+    options.on_report = report_rows;
     options.ctx = telemetry;
     timer_init(&program->deadline, program->loop, on_deadline);
     options.source = worker_source_redis_new(program->loop, &bus, error);

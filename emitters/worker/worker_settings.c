@@ -68,6 +68,10 @@ const struct config_row worker_rows[] = {
      .env_alias = "TELEMETRY_DIR",
      .help = "Folder for these lines, a file per day; made when it does not exist.",
      .group = "Generating"},
+    NUMBER("telemetry-keep-days", telemetry_keep_days, "30", 0, 36500, NULL,
+           "Files of days longer ago are deleted; 0 = never."),
+    NUMBER("telemetry-day-bytes", telemetry_day_bytes, "256m", 65536, UINT64_C(1) << 40,
+           NULL, "What a day's file may hold; lines beyond it are lost, and counted."),
     WORDS(
         "memory-url", memory_url,
         "Memory service that requests with \"memory\" ask first; empty: there is none."),
@@ -120,7 +124,13 @@ struct telemetry *worker_settings_telemetry(const struct worker_settings *settin
 {
     if (!settings->telemetry || settings->telemetry_dir[0] == '\0')
         return NULL;
-    return telemetry_new(settings->telemetry_dir, counters);
+    return telemetry_new(
+        &(struct telemetry_options){
+            .dir = settings->telemetry_dir,
+            .keep_days = settings->telemetry_keep_days,
+            .day_bytes = settings->telemetry_day_bytes,
+        },
+        counters);
 }
 
 static struct memory_settings memory_of(const struct worker_settings *settings)

@@ -4,7 +4,7 @@
 #define THINKWIRE_WORKER_WORKER_SETTINGS_H
 
 #include "base/config.h"
-#include "telemetry.h"
+#include "base/telemetry.h"
 #include "worker.h"
 
 struct worker_settings {
@@ -22,6 +22,8 @@ struct worker_settings {
     uint64_t finish_ms;
     bool telemetry;
     char *telemetry_dir;
+    uint64_t telemetry_keep_days;
+    uint64_t telemetry_day_bytes;
     char *memory_url;
     char *memory_key_env;
     uint64_t memory_timeout_ms;
@@ -38,7 +40,7 @@ extern const size_t worker_row_count;
  * file, line and remedy in `error`. */
 bool worker_settings_providers(const struct worker_settings *settings,
                                struct providers *providers, struct buf *error);
-/* Where the rows of runs go (T1); NULL when it is switched off. The caller's. */
+/* Where the rows of runs, and of clients, go (T1); NULL when it is switched off. The caller's. */
 struct telemetry *worker_settings_telemetry(const struct worker_settings *settings,
                                             struct counters *counters);
 /* What no single row can tell: the provider file is read, and forgotten. */

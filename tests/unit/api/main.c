@@ -12,5 +12,6 @@ int main(void)
     failures += test_writes();
     failures += test_submit();
     failures += test_work();
+    failures += test_telemetry();
     return failures;
 }

@@ -159,6 +159,8 @@ static void make_api(struct bench *b, bool writes_are_local)
         .max_message_chars = 20,
         .load_timeout_ms = 30,
         .writes_are_local = writes_are_local,
+        .telemetry_limit_bytes = 4096,
+        .telemetry_per_minute = 3,
     };
     struct api_rooms rooms = {b->loop, b->hub, b->bus, b->sessions, b->counters};
 

@@ -96,5 +96,6 @@ int test_away(void);
 int test_writes(void);
 int test_submit(void);
 int test_work(void);
+int test_telemetry(void);
 
 #endif

@@ -15,6 +15,7 @@ static const struct write {
     {HTTP_POST, "/v1/tasks/t/stop", "", 200},
     {HTTP_POST, "/v1/tasks/t/continue", "no form", 0},
     {HTTP_POST, "/v1/tasks", "no form", 0},
+    {HTTP_POST, "/v1/telemetry", "no form", 400},
     {HTTP_DELETE, "/v1/tasks/t", "", 204},
 };
 #define WRITES (sizeof(writes) / sizeof(writes[0]))

@@ -1,15 +1,14 @@
-/* telemetry.c - a line of JSON about each run, for those who count later. */
+/* telemetry.c - rows for those who count later, in a file per day. */
 /* SPDX-License-Identifier: MIT */
-#include "telemetry.h"
+#include "base/telemetry.h"
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/mem.h"
-#include "codec/json.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,12 +17,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROW_BYTES 8192
 #define DAY_CHARS 10 /* 2026-11-20 */
 #define LEAVE_MS  1000
+#define DAY_MS    UINT64_C(86400000)
+#define SWEEP_MS  UINT64_C(3600000)
+
+static const char name_begin[] = "telemetry-";
+static const char name_end[] = ".jsonl";
 
 struct telemetry {
     char *dir;
+    uint64_t keep_days;
+    uint64_t day_bytes;
     struct counter *rows;
     struct counter *lost;
     bool is_said; /* that rows are lost */
@@ -66,6 +71,18 @@ static bool is_gone(int fd)
     return fstat(fd, &facts) != 0 || facts.st_nlink == 0;
 }
 
+/* Others may write into it, too: asked anew each time. */
+static bool has_room(const struct telemetry *telemetry, size_t more)
+{
+    struct stat facts;
+
+    if (telemetry->day_bytes == 0 || fstat(telemetry->fd, &facts) != 0 ||
+        (uint64_t)facts.st_size + more <= telemetry->day_bytes)
+        return true;
+    errno = EFBIG;
+    return false;
+}
+
 static bool open_file(struct telemetry *telemetry)
 {
     char now[CLOCK_ISO_SIZE];
@@ -79,8 +96,8 @@ static bool open_file(struct telemetry *telemetry)
     if (telemetry->fd >= 0)
         (void)close(telemetry->fd);
     (void)mkdir(telemetry->dir, 0750); /* the open tells whether that was of use */
-    int len =
-        snprintf(path, sizeof(path), "%s/telemetry-%s.jsonl", telemetry->dir, now);
+    int len = snprintf(path, sizeof(path), "%s/%s%s%s", telemetry->dir, name_begin, now,
+                       name_end);
     errno = ENAMETOOLONG;
     telemetry->fd = len < 0 || (size_t)len >= sizeof(path)
                         ? -1
@@ -93,7 +110,7 @@ static bool open_file(struct telemetry *telemetry)
 /* Whole lines in one write, so that those of several processes do not mix. */
 static bool write_lines(struct telemetry *telemetry, struct slice lines)
 {
-    if (!open_file(telemetry))
+    if (!open_file(telemetry) || !has_room(telemetry, lines.len + 1))
         return false;
     if (telemetry->is_torn && write(telemetry->fd, "\n", 1) != 1)
         return false;
@@ -103,6 +120,94 @@ static bool write_lines(struct telemetry *telemetry, struct slice lines)
     return written == (ssize_t)lines.len;
 }
 
+/* ---- days that are over ---- */
+
+/* The day of a file of ours; NULL for any other name. */
+static const char *day_of(const char *name)
+{
+    static const char shape[] = "0000-00-00";
+    size_t begin = strlen(name_begin);
+
+    if (strncmp(name, name_begin, begin) != 0)
+        return NULL;
+    for (size_t i = 0; i < DAY_CHARS; i++) {
+        char c = name[begin + i];
+        if (shape[i] == '0' ? c < '0' || c > '9' : c != shape[i])
+            return NULL;
+    }
+    return strcmp(name + begin + DAY_CHARS, name_end) == 0 ? name + begin : NULL;
+}
+
+/* Several processes may do it at once: a file that is gone already is as good. */
+static void drop_old_days(const struct telemetry *telemetry)
+{
+    char oldest[CLOCK_ISO_SIZE];
+    const struct dirent *entry;
+    DIR *dir;
+
+    if (telemetry->keep_days == 0 || (dir = opendir(telemetry->dir)) == NULL)
+        return;
+    clock_iso(clock_wall_ms() - telemetry->keep_days * DAY_MS, oldest);
+    while ((entry = readdir(dir)) != NULL) {
+        const char *day = day_of(entry->d_name);
+        if (day != NULL && strncmp(day, oldest, DAY_CHARS) < 0)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    (void)closedir(dir);
+}
+
+/* ---- the thread ---- */
+
+static struct timespec deadline_in(uint64_t ms)
+{
+    uint64_t at = clock_mono_ns() + ms * UINT64_C(1000000);
+
+    return (struct timespec){.tv_sec = (time_t)(at / UINT64_C(1000000000)),
+                             .tv_nsec = (long)(at % UINT64_C(1000000000))};
+}
+
+/* Under the mutex, which it gives back while it writes. */
+static void write_queue(struct telemetry *telemetry, struct buf *lines)
+{
+    uint64_t count = telemetry->queued;
+    struct buf full = telemetry->queue;
+
+    telemetry->queued = 0;
+    telemetry->queue = *lines;
+    *lines = full;
+    pthread_mutex_unlock(&telemetry->mutex);
+    bool is_written = write_lines(telemetry, buf_view(lines));
+    int trouble = errno;
+    buf_reset(lines);
+    pthread_mutex_lock(&telemetry->mutex);
+    telemetry->failed += is_written ? 0 : count;
+    telemetry->trouble = is_written ? 0 : trouble;
+}
+
+/* Under the mutex: until there is a row, the end, or an hour is over (false). */
+static bool wait_for_rows(struct telemetry *telemetry, const struct timespec *hour)
+{
+    int late = 0;
+
+    while (telemetry->queue.len == 0 && !telemetry->is_ending && late == 0)
+        late = pthread_cond_timedwait(&telemetry->changed, &telemetry->mutex, hour);
+    return late == 0;
+}
+
+static void work(struct telemetry *telemetry, struct buf *lines)
+{
+    while (!telemetry->is_ending) {
+        struct timespec hour = deadline_in(SWEEP_MS);
+        pthread_mutex_unlock(&telemetry->mutex);
+        drop_old_days(telemetry);
+        pthread_mutex_lock(&telemetry->mutex);
+        while (wait_for_rows(telemetry, &hour) && telemetry->queue.len > 0)
+            write_queue(telemetry, lines);
+    }
+    if (telemetry->queue.len > 0)
+        write_queue(telemetry, lines);
+}
+
 static void *run_thread(void *arg)
 {
     struct telemetry *telemetry = arg;
@@ -110,24 +215,7 @@ static void *run_thread(void *arg)
 
     buf_init(&lines, TELEMETRY_QUEUE_BYTES);
     pthread_mutex_lock(&telemetry->mutex);
-    for (;;) {
-        while (telemetry->queue.len == 0 && !telemetry->is_ending)
-            pthread_cond_wait(&telemetry->changed, &telemetry->mutex);
-        if (telemetry->queue.len == 0)
-            break;
-        uint64_t count = telemetry->queued;
-        telemetry->queued = 0;
-        struct buf full = telemetry->queue;
-        telemetry->queue = lines;
-        lines = full;
-        pthread_mutex_unlock(&telemetry->mutex);
-        bool is_written = write_lines(telemetry, buf_view(&lines));
-        int trouble = errno;
-        buf_reset(&lines);
-        pthread_mutex_lock(&telemetry->mutex);
-        telemetry->failed += is_written ? 0 : count;
-        telemetry->trouble = is_written ? 0 : trouble;
-    }
+    work(telemetry, &lines);
     telemetry->has_exited = true;
     bool is_abandoned = telemetry->is_abandoned;
     pthread_cond_broadcast(&telemetry->changed);
@@ -153,12 +241,15 @@ static bool start_thread(struct telemetry *telemetry)
     return fault == 0;
 }
 
-struct telemetry *telemetry_new(const char *dir, struct counters *counters)
+struct telemetry *telemetry_new(const struct telemetry_options *options,
+                                struct counters *counters)
 {
     struct telemetry *telemetry = mem_new(sizeof(*telemetry));
     pthread_condattr_t attributes;
 
-    telemetry->dir = mem_text(slice_of(dir));
+    telemetry->dir = mem_text(slice_of(options->dir));
+    telemetry->keep_days = options->keep_days;
+    telemetry->day_bytes = options->day_bytes;
     telemetry->fd = -1;
     telemetry->rows = counters_add(counters, COUNTER_TOTAL, "telemetry_rows_total",
                                    NULL, "Rows handed to telemetry");
@@ -172,14 +263,6 @@ struct telemetry *telemetry_new(const char *dir, struct counters *counters)
     pthread_condattr_destroy(&attributes);
     telemetry->has_thread = start_thread(telemetry);
     return telemetry;
-}
-
-static struct timespec deadline_in(uint64_t ms)
-{
-    uint64_t at = clock_mono_ns() + ms * UINT64_C(1000000);
-
-    return (struct timespec){.tv_sec = (time_t)(at / UINT64_C(1000000000)),
-                             .tv_nsec = (long)(at % UINT64_C(1000000000))};
 }
 
 void telemetry_free(struct telemetry *telemetry)
@@ -229,7 +312,9 @@ static void note_losses(struct telemetry *telemetry, uint64_t failed, int troubl
     counter_add(telemetry->lost, failed);
     if (!telemetry->is_said)
         diag(DIAG_DEBUG, "telemetry cannot be written", DIAG_S("dir", telemetry->dir),
-             DIAG_S("why", trouble == 0 ? "the disk is too slow" : strerror(trouble)));
+             DIAG_S("why", trouble == 0       ? "the disk is too slow"
+                           : trouble == EFBIG ? "the day's file is full"
+                                              : strerror(trouble)));
     telemetry->is_said = true;
 }
 
@@ -254,98 +339,4 @@ void telemetry_row(struct telemetry *telemetry, const char *type, struct slice p
     pthread_mutex_unlock(&telemetry->mutex);
     note_losses(telemetry, failed, trouble);
     buf_release(&line);
-}
-
-static void put_text(struct buf *out, const char *name, const char *value)
-{
-    (void)buf_printf(out, ",\"%s\":", name);
-    (void)json_quote(out, slice_of(value == NULL ? "" : value));
-}
-
-static void put_number(struct buf *out, const char *name, uint64_t value)
-{
-    (void)buf_printf(out, ",\"%s\":%" PRIu64, name, value);
-}
-
-/* Whose run it was. */
-static void put_names(struct buf *out, const struct generation_report *report)
-{
-    (void)buf_puts(out, "{\"task_id\":");
-    (void)json_quote(out, report->task.task_id);
-    (void)buf_puts(out, ",\"site\":");
-    (void)json_quote(out, report->task.site);
-    put_text(out, "request_id", report->ask->request_id);
-    put_text(out, "conversation_id", report->ask->conversation_id);
-    put_text(out, "provider", report->provider);
-    put_text(out, "model", report->model);
-}
-
-static void put_tokens(struct buf *out, const struct generation_report *report)
-{
-    uint64_t tokens = report->usage.tokens_out;
-    uint64_t ms = report->elapsed_ms - report->first_token_ms;
-
-    put_number(out, "tokens_in", report->usage.tokens_in);
-    put_number(out, "tokens_out", tokens);
-    put_number(out, "reasoning_tokens", report->usage.reasoning_tokens);
-    put_number(out, "continuation_tokens", report->is_continue ? tokens : 0);
-    if (tokens > 0)
-        (void)buf_printf(out, ",\"tokens_per_sec\":%.2f",
-                         (double)tokens * 1000.0 / (double)(ms == 0 ? 1 : ms));
-    if (report->cost_usd[0] != '\0')
-        (void)buf_printf(out, ",\"cost_usd\":%s", report->cost_usd);
-}
-
-static void put_call(struct buf *out, const struct generation_report *report)
-{
-    put_names(out, report);
-    put_text(out, "mode", ask_mode_name(report->ask->mode));
-    put_text(out, "outcome", report->outcome);
-    put_text(out, "code", report->code);
-    put_text(out, "finish_reason", report->finish);
-    put_text(out, "breaker", report->breaker);
-    put_number(out, "provider_retry_count", report->retries);
-    put_number(out, "fallbacks", report->fallbacks);
-    put_number(out, "api_switches", report->api_switches);
-    put_number(out, "total_ms", report->elapsed_ms);
-    if (report->first_token_ms > 0)
-        put_number(out, "ttft_ms", report->first_token_ms);
-    put_number(out, "memory_ms", report->memory_ms);
-    put_number(out, "memory_results", report->memory_results);
-    put_tokens(out, report);
-    put_number(out, "text_length", report->text_length);
-    put_number(out, "partial_length", report->partial_length);
-    put_number(out, "trimmed_bytes", report->trimmed_bytes);
-    (void)buf_printf(out, ",\"partial_shortened\":%s}",
-                     report->was_shortened ? "true" : "false");
-}
-
-static void put_error(struct buf *out, const struct generation_report *report)
-{
-    put_names(out, report);
-    put_text(out, "code", report->code);
-    put_number(out, "status", report->failure->status);
-    put_text(out, "provider_code", report->failure->code);
-    (void)buf_putc(out, '}');
-}
-
-void telemetry_report(void *ctx, const struct generation_report *report)
-{
-    struct telemetry *telemetry = ctx;
-    bool is_bad =
-        strcmp(report->outcome, "error") == 0 || strcmp(report->outcome, "lost") == 0;
-    struct buf payload;
-
-    if (telemetry == NULL)
-        return;
-    buf_init(&payload, ROW_BYTES);
-    put_call(&payload, report);
-    if (!payload.failed)
-        telemetry_row(telemetry, "openai_call", buf_view(&payload));
-    buf_reset(&payload);
-    if (is_bad)
-        put_error(&payload, report);
-    if (is_bad && !payload.failed)
-        telemetry_row(telemetry, "error", buf_view(&payload));
-    buf_release(&payload);
 }
