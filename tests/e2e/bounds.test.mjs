@@ -174,6 +174,24 @@ const PROVOKED = {
       assert.equal((await ask('😀'.repeat(10))).status, 202);
     },
   },
+  'telemetry-event-bytes': {
+    args: ['--telemetry-event-bytes', '256', '--telemetry', 'off'],
+    async act(house) {
+      const answer = await request(house, 'POST', '/v1/telemetry', { body: JSON.stringify({ event: big(256) }) });
+      assert.equal(answer.status, 413);
+      assert.equal(answer.json.error.code, 'PAYLOAD_TOO_LARGE');
+    },
+  },
+  'telemetry-per-minute': {
+    args: ['--telemetry-per-minute', '2', '--telemetry', 'off'],
+    async act(house) {
+      const event = { event: 'gen.stop_clicked', data: {}, metadata: { ux_schema: 'v1' } };
+      const answers = [];
+      for (let n = 0; n < 9; n++) answers.push(await request(house, 'POST', '/v1/telemetry', { body: JSON.stringify(event) }));
+      const away = answers.find(({ status }) => status === 429);
+      assert.deepEqual([answers[0].status, away.json.error.code, away.headers['retry-after']], [204, 'TOO_MANY', '60']);
+    },
+  },
   'upgrade-timeout-ms': {
     args: ['--upgrade-timeout-ms', '200'],
     async act(house) {

@@ -49,6 +49,7 @@ assert.deepEqual(Object.keys(openapi.paths).sort(), [
   "/api/streaming/stream", "/api/v1/auth/ping", "/api/v1/chat",
   "/api/v2/chat/streaming/continue", "/api/v2/chat/streaming/stream",
   "/healthz", "/v1/chat/completions", "/v1/events", "/v1/models", "/v1/tasks", "/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events",
+  "/v1/telemetry",
 ]);
 const operations = Object.values(openapi.paths).flatMap((path) =>
   Object.values(path).map((operation) => operation.operationId).filter(Boolean));

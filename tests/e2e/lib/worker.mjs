@@ -143,18 +143,19 @@ export function wholeAnswer(key, count = 20) {
 }
 
 // A broker with its Redis, a stand-in provider and a worker that asks it.
-// With `inside` the broker hosts the worker itself, on the memory bus.
-export async function open(t, { api = 'chat', lines = [], args = [], env, providers, inside = false } = {}) {
-  if (inside) return openInside(t, { api, lines, args });
-  const house = await House.open(t);
+// With `inside` the broker hosts the worker itself, on the memory bus. `rows`: where both keep telemetry;
+// the broker gets `args` then, too.
+export async function open(t, { api = 'chat', lines = [], args = [], env, providers, inside = false, rows } = {}) {
+  if (inside) return openInside(t, { api, lines, args, rows });
+  const house = await House.open(t, rows ? { args: ['--telemetry-dir', rows, ...args] } : {});
   house.provider = house.own(await Provider.start());
   const file = providers ? providers(house.provider)
     : `default-model m\n${block(house.provider, { api, lines })}`;
-  house.worker = await new Worker(house, { providers: file, args, env }).ready();
+  house.worker = await new Worker(house, { providers: file, args, env: { ...(rows && { TELEMETRY_DIR: rows }), ...env } }).ready();
   return house;
 }
 
-async function openInside(t, { api, lines, args }) {
+async function openInside(t, { api, lines, args, rows }) {
   const provider = await Provider.start();
   t.after(() => provider.close());
   const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-e2e-'));
@@ -162,15 +163,15 @@ async function openInside(t, { api, lines, args }) {
   writeFileSync(path.join(folder, 'providers.conf'), `default-model m\n${block(provider, { api, lines })}`);
   const house = await House.open(t, {
     redis: false,
-    args: ['--worker', '--providers', path.join(folder, 'providers.conf'), '--telemetry', 'off', ...args],
+    args: ['--worker', '--providers', path.join(folder, 'providers.conf'), ...(rows ? ['--telemetry-dir', rows] : ['--telemetry', 'off']), ...args],
   });
   house.provider = provider;
   return house;
 }
 
 // The rows of telemetry, once there are `count`.
-export async function telemetryRows(house, count) {
-  const folder = path.join(house.folder, 'telemetry');
+export async function telemetryRows(house, count, rows) {
+  const folder = rows ?? path.join(house.folder, 'telemetry');
   const read = () => (existsSync(folder) ? readdirSync(folder) : []).sort()
     .flatMap((name) => readFileSync(path.join(folder, name), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)));
   return until(() => (read().length >= count ? read() : null), () => `${count} rows, there are ${JSON.stringify(read())}`);
