@@ -1,37 +1,22 @@
-// chat-endpoints.test.mjs - the chat endpoints over real HTTP, with the worker in the broker.
+// chat-endpoints.test.mjs - the chat endpoints over real HTTP, on either bus.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
-import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import test from 'node:test';
 import OpenAI from 'openai';
-import { Provider } from '../provider/provider.mjs';
+import { onEachBus } from './lib/buses.mjs';
 import { fetchReader } from './lib/dialects.mjs';
 import { House, PATIENCE } from './lib/house.mjs';
 import { request } from './lib/publish.mjs';
 import { until } from './lib/wait.mjs';
+import { block, open as openWorker, wholeAnswer as words } from './lib/worker.mjs';
 
-const words = (key, count = 20) => Array.from({ length: count }, (_, n) => `${key}:${n} `).join('');
 const json = (body) => ({ method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
 const post = (house, target, body, headers = {}) => request(house, 'POST', target, { body: typeof body === 'string' ? body : JSON.stringify(body), headers });
 
-// A broker that hosts the worker, and a provider that stands in for a real one.
-async function open(t, { args = [], redis = false } = {}) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-chat-'));
-  const provider = await Provider.start();
-  const file = path.join(folder, 'providers.conf');
-  t.after(async () => {
-    await provider.close();
-    rmSync(folder, { recursive: true });
-  });
-  writeFileSync(file, [
-    'default-model m', 'provider stand-in', `url ${provider.url}/v1`, 'api chat', '',
-    'model m', 'description A model', 'max-tokens 4096', 'input-cost-per-1k 0.00015', 'output-cost-per-1k 0.0006',
-  ].join('\n'));
-  const house = await House.open(t, { redis, args: ['--worker', '--providers', file, '--finish-ms', '0', ...args] });
-  house.provider = provider;
-  return house;
+const MODEL = 'model m\ndescription A model\nmax-tokens 4096\ninput-cost-per-1k 0.00015\noutput-cost-per-1k 0.0006\n';
+
+function open(t, bus, more = {}) {
+  return openWorker(t, { bus, providers: (provider) => `default-model m\n${block(provider)}\n${MODEL}`, ...more });
 }
 
 // data lines of an OpenAI form, parsed; comments and the rest apart.
@@ -43,150 +28,144 @@ async function chunks(url, init) {
 }
 const said = (data) => data.map((chunk) => chunk.choices?.[0]?.delta?.content ?? '').join('');
 
-for (const redis of [false, true]) {
-  const bus = redis ? 'Redis' : 'the memory bus';
+onEachBus('C1 /api/v1/chat says it is connected, then token, usage, done', async (t, bus) => {
+  const house = await open(t, bus);
+  house.provider.script('m', { usage: { tokens_in: 5, tokens_out: 15 } });
+  const seen = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k', sessionId: 'session-20250101-120000-ab12' }));
+  assert.equal(seen.comments[0], 'Connected to chat stream');
+  assert.equal(seen.text, words('k'));
+  assert.deepEqual([...new Set(seen.names)], ['token', 'usage', 'done']);
+  assert.deepEqual(seen.usage, { tokens_in: 5, tokens_out: 15, cost_usd: 0.00000975, model: 'm' });
+  assert.equal(seen.end, 'stop');
+});
 
-  test(`C1 /api/v1/chat says it is connected, then token, usage, done (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    house.provider.script('m', { usage: { tokens_in: 5, tokens_out: 15 } });
-    const seen = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k', sessionId: 'session-20250101-120000-ab12' }));
-    assert.equal(seen.comments[0], 'Connected to chat stream');
-    assert.equal(seen.text, words('k'));
-    assert.deepEqual([...new Set(seen.names)], ['token', 'usage', 'done']);
-    assert.deepEqual(seen.usage, { tokens_in: 5, tokens_out: 15, cost_usd: 0.00000975, model: 'm' });
-    assert.equal(seen.end, 'stop');
+onEachBus('R2 /api/v2/chat/streaming/stream and its alias: acknowledgement, chunks, final_response, [DONE]', async (t, bus) => {
+  const house = await open(t, bus);
+  for (const target of ['/api/v2/chat/streaming/stream', '/api/streaming/stream']) {
+    const { data, done, answer } = await chunks(house.url + target, json({ message: 'k' }));
+    assert.equal(answer.headers.get('transfer-encoding'), 'chunked');
+    assert.equal(data[0].type, 'acknowledgement');
+    assert.deepEqual(data[0].choices, []);
+    assert.equal(data[0].task_id, answer.headers.get('x-task-id'));
+    assert.deepEqual(data.filter((chunk) => chunk.choices[0]?.delta?.role).length, 1, 'the role, once');
+    assert.equal(said(data), words('k'));
+    assert.deepEqual([data.at(-1).type, data.at(-1).text, data.at(-1).choices], ['final_response', words('k'), []]);
+    assert.equal(data.at(-2).choices[0].finish_reason, 'stop');
+    assert.ok(done);
+  }
+});
+
+onEachBus('R15 R18 npm openai reads /v1/chat/completions and /v1/models as it would the original', async (t, bus) => {
+  const house = await open(t, bus);
+  const client = new OpenAI({ apiKey: 'x', baseURL: `${house.url}/v1`, maxRetries: 0 });
+  const messages = [{ role: 'user', content: 'k' }];
+  const stream = await client.chat.completions.create({
+    model: 'm', messages, stream: true, stream_options: { include_usage: true },
   });
-
-  test(`R2 /api/v2/chat/streaming/stream and its alias: acknowledgement, chunks, final_response, [DONE] (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    for (const target of ['/api/v2/chat/streaming/stream', '/api/streaming/stream']) {
-      const { data, done, answer } = await chunks(house.url + target, json({ message: 'k' }));
-      assert.equal(answer.headers.get('transfer-encoding'), 'chunked');
-      assert.equal(data[0].type, 'acknowledgement');
-      assert.deepEqual(data[0].choices, []);
-      assert.equal(data[0].task_id, answer.headers.get('x-task-id'));
-      assert.deepEqual(data.filter((chunk) => chunk.choices[0]?.delta?.role).length, 1, 'the role, once');
-      assert.equal(said(data), words('k'));
-      assert.deepEqual([data.at(-1).type, data.at(-1).text, data.at(-1).choices], ['final_response', words('k'), []]);
-      assert.equal(data.at(-2).choices[0].finish_reason, 'stop');
-      assert.ok(done);
-    }
+  const seen = [];
+  for await (const chunk of stream) seen.push(chunk);
+  assert.equal(said(seen), words('k'));
+  assert.equal(seen[0].choices[0].delta.role, 'assistant');
+  assert.ok(seen.at(-1).usage.total_tokens > 0);
+  assert.equal(seen.find((chunk) => chunk.choices[0]?.finish_reason).choices[0].finish_reason, 'stop');
+  const whole = await client.chat.completions.create({ model: 'm', messages });
+  assert.equal(whole.choices[0].message.content, words('k'));
+  assert.equal(whole.object, 'chat.completion');
+  const { data: [model] } = await client.models.list();
+  assert.deepEqual({ ...model, created: 0 }, {
+    id: 'm', object: 'model', created: 0, owned_by: 'stand-in', description: 'A model', max_tokens: 4096,
+    input_cost_per_1k: 0.00015, output_cost_per_1k: 0.0006,
   });
+});
 
-  test(`R15 R18 npm openai reads /v1/chat/completions and /v1/models as it would the original (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    const client = new OpenAI({ apiKey: 'x', baseURL: `${house.url}/v1`, maxRetries: 0 });
-    const messages = [{ role: 'user', content: 'k' }];
-    const stream = await client.chat.completions.create({
-      model: 'm', messages, stream: true, stream_options: { include_usage: true },
-    });
-    const seen = [];
-    for await (const chunk of stream) seen.push(chunk);
-    assert.equal(said(seen), words('k'));
-    assert.equal(seen[0].choices[0].delta.role, 'assistant');
-    assert.ok(seen.at(-1).usage.total_tokens > 0);
-    assert.equal(seen.find((chunk) => chunk.choices[0]?.finish_reason).choices[0].finish_reason, 'stop');
-    const whole = await client.chat.completions.create({ model: 'm', messages });
-    assert.equal(whole.choices[0].message.content, words('k'));
-    assert.equal(whole.object, 'chat.completion');
-    const { data: [model] } = await client.models.list();
-    assert.deepEqual({ ...model, created: 0 }, {
-      id: 'm', object: 'model', created: 0, owned_by: 'stand-in', description: 'A model', max_tokens: 4096,
-      input_cost_per_1k: 0.00015, output_cost_per_1k: 0.0006,
-    });
-  });
+onEachBus('C4 S3 closing a chat stream stops the run upstream at once; a reader of the task may come and go', async (t, bus) => {
+  const house = await open(t, bus);
+  house.provider.script('m', { words: 500, pace_ms: 50 });
+  for (const [target, body] of [
+    ['/api/v1/chat', { message: 'k' }], ['/api/v2/chat/streaming/stream', { message: 'k' }],
+    ['/v1/chat/completions', { messages: [{ role: 'user', content: 'k' }], stream: true }],
+    ['/v1/chat/completions', { messages: [{ role: 'user', content: 'k' }] }],
+  ]) {
+    const abort = new AbortController();
+    const asking = fetch(house.url + target, { ...json(body), signal: abort.signal }).then(async (answer) => {
+      const reader = answer.body.getReader();
+      const { value } = await reader.read();
+      return value;
+    }).catch(() => {});
+    const [task] = await until(async () => {
+      const { json: { tasks } } = await request(house, 'GET', '/v1/tasks');
+      const running = tasks.filter((one) => one.state === 'running');
+      return running.length > 0 && running;
+    }, () => 'the run');
+    const watching = await fetch(`${house.url}/v1/tasks/${task.task_id}/events`);
+    await watching.body.cancel();
+    if (body.stream || !target.startsWith('/v1')) await asking;
+    assert.equal((await request(house, 'GET', `/v1/tasks/${task.task_id}`)).json.state, 'running', 'still');
+    abort.abort();
+    await until(async () => (await request(house, 'GET', `/v1/tasks/${task.task_id}`)).json.state === 'stopped',
+      () => 'the run to be stopped', 3000 * PATIENCE);
+    await asking;
+  }
+});
 
-  test(`C4 S3 closing a chat stream stops the run upstream at once; a reader of the task may come and go (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    house.provider.script('m', { words: 500, pace_ms: 50 });
-    for (const [target, body] of [
-      ['/api/v1/chat', { message: 'k' }], ['/api/v2/chat/streaming/stream', { message: 'k' }],
-      ['/v1/chat/completions', { messages: [{ role: 'user', content: 'k' }], stream: true }],
-      ['/v1/chat/completions', { messages: [{ role: 'user', content: 'k' }] }],
-    ]) {
-      const abort = new AbortController();
-      const asking = fetch(house.url + target, { ...json(body), signal: abort.signal }).then(async (answer) => {
-        const reader = answer.body.getReader();
-        const { value } = await reader.read();
-        return value;
-      }).catch(() => {});
-      const [task] = await until(async () => {
-        const { json: { tasks } } = await request(house, 'GET', '/v1/tasks');
-        const running = tasks.filter((one) => one.state === 'running');
-        return running.length > 0 && running;
-      }, () => 'the run');
-      const watching = await fetch(`${house.url}/v1/tasks/${task.task_id}/events`);
-      await watching.body.cancel();
-      if (body.stream || !target.startsWith('/v1')) await asking;
-      assert.equal((await request(house, 'GET', `/v1/tasks/${task.task_id}`)).json.state, 'running', 'still');
-      abort.abort();
-      await until(async () => (await request(house, 'GET', `/v1/tasks/${task.task_id}`)).json.state === 'stopped',
-        () => 'the run to be stopped', 3000 * PATIENCE);
-      await asking;
-    }
-  });
+onEachBus('S1 S4 continue by the posted partial, and by the task alone', async (t, bus) => {
+  const house = await open(t, bus);
+  const partial = words('k', 7);
+  const posted = await chunks(`${house.url}/api/v2/chat/streaming/continue`, json({ partial_response: partial, original_message: 'k' }));
+  assert.deepEqual(posted.data[0], { type: 'continue_started', continuation_from_length: partial.length });
+  assert.equal(partial + said(posted.data), words('k'));
+  assert.ok(posted.done);
+  house.provider.script('m', { times: 1, words: 20, pace_ms: 30 }, {});
+  const asked = await post(house, '/v1/tasks', { message: 'k' });
+  const task = asked.json.task_id;
+  const now = async () => (await request(house, 'GET', `/v1/tasks/${task}`)).json;
+  await until(async () => (await now()).text?.length > 8, () => 'some text');
+  await post(house, `/v1/tasks/${task}/stop`, '');
+  const { text } = await until(async () => { const one = await now(); return one.state === 'stopped' && one; }, () => 'it to stop');
+  const more = await chunks(`${house.url}/api/v2/chat/streaming/continue`, json({ task_id: task }));
+  assert.equal(more.data[0].type, 'continue_started');
+  assert.equal(text + said(more.data), words('k'), 'only what is new');
+  assert.ok(more.done);
+});
 
-  test(`S1 S4 continue by the posted partial, and by the task alone (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    const partial = words('k', 7);
-    const posted = await chunks(`${house.url}/api/v2/chat/streaming/continue`, json({ partial_response: partial, original_message: 'k' }));
-    assert.deepEqual(posted.data[0], { type: 'continue_started', continuation_from_length: partial.length });
-    assert.equal(partial + said(posted.data), words('k'));
-    assert.ok(posted.done);
-    house.provider.script('m', { times: 1, words: 20, pace_ms: 30 }, {});
-    const asked = await post(house, '/v1/tasks', { message: 'k' });
-    const task = asked.json.task_id;
-    const now = async () => (await request(house, 'GET', `/v1/tasks/${task}`)).json;
-    await until(async () => (await now()).text?.length > 8, () => 'some text');
-    await post(house, `/v1/tasks/${task}/stop`, '');
-    const { text } = await until(async () => { const one = await now(); return one.state === 'stopped' && one; }, () => 'it to stop');
-    const more = await chunks(`${house.url}/api/v2/chat/streaming/continue`, json({ task_id: task }));
-    assert.equal(more.data[0].type, 'continue_started');
-    assert.equal(text + said(more.data), words('k'), 'only what is new');
-    assert.ok(more.done);
-  });
+onEachBus(`C7 R6 R16 a provider's failure is told in each endpoint's words`, async (t, bus) => {
+  const house = await open(t, bus, { args: ['--fallback', 'off', '--max-retries', '0'] });
+  house.provider.script('m', { status: 429, error: { type: 'rate_limit', code: 'x', message: 'slow down' } });
+  const chat = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k' }));
+  assert.deepEqual([chat.text, chat.end], ['Overloaded, please try again soon.', 'error']);
+  const agent = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'k' }));
+  assert.equal(agent.data.at(-1).error.code, 'RATE_LIMIT');
+  assert.equal(agent.done, false, 'no [DONE]');
+  const messages = [{ role: 'user', content: 'k' }];
+  for (const stream of [true, false]) {
+    house.provider.script('m', { status: 500 });
+    const answer = await post(house, '/v1/chat/completions', { messages, stream });
+    assert.deepEqual([answer.status, answer.json.error.code], [500, 'SERVER_ERROR']);
+    assert.match(answer.headers['x-task-id'], /./);
+  }
+  house.provider.script('m', { cut_at: 3 });
+  const cut = await chunks(`${house.url}/v1/chat/completions`, json({ messages, stream: true }));
+  assert.equal(cut.answer.status, 200);
+  assert.ok(cut.data.at(-1).error && !cut.done);
+  assert.equal(said(cut.data).length > 0, true, 'what came is delivered');
+});
 
-  test(`C7 R6 R16 a provider's failure is told in each endpoint's words (${bus})`, async (t) => {
-    const house = await open(t, { redis, args: ['--fallback', 'off', '--max-retries', '0'] });
-    house.provider.script('m', { status: 429, error: { type: 'rate_limit', code: 'x', message: 'slow down' } });
-    const chat = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k' }));
-    assert.deepEqual([chat.text, chat.end], ['Overloaded, please try again soon.', 'error']);
-    const agent = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'k' }));
-    assert.equal(agent.data.at(-1).error.code, 'RATE_LIMIT');
-    assert.equal(agent.done, false, 'no [DONE]');
-    const messages = [{ role: 'user', content: 'k' }];
-    for (const stream of [true, false]) {
-      house.provider.script('m', { status: 500 });
-      const answer = await post(house, '/v1/chat/completions', { messages, stream });
-      assert.deepEqual([answer.status, answer.json.error.code], [500, 'SERVER_ERROR']);
-      assert.match(answer.headers['x-task-id'], /./);
-    }
-    house.provider.script('m', { cut_at: 3 });
-    const cut = await chunks(`${house.url}/v1/chat/completions`, json({ messages, stream: true }));
-    assert.equal(cut.answer.status, 200);
-    assert.ok(cut.data.at(-1).error && !cut.done);
-    assert.equal(said(cut.data).length > 0, true, 'what came is delivered');
-  });
-}
+onEachBus('R16 a stream that fails before its first byte becomes one JSON answer', async (t, bus) => {
+  const house = await open(t, bus);
+  house.provider.script('m', { mode: 'stream', status: 500 }, { mode: 'plain' });
+  const messages = [{ role: 'user', content: 'k' }];
+  const answer = await post(house, '/v1/chat/completions', { messages, stream: true });
+  assert.equal(answer.status, 200);
+  assert.match(answer.headers['content-type'], /^application\/json/);
+  assert.equal(answer.json.choices[0].message.content, words('k'));
+  // R3: elsewhere the client sees one complete answer, and is not told.
+  const agent = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'k' }));
+  assert.equal(said(agent.data), words('k'));
+  assert.ok(agent.done);
+});
 
-for (const redis of [false, true]) {
-  test(`R16 a stream that fails before its first byte becomes one JSON answer (${redis ? 'Redis' : 'the memory bus'})`, async (t) => {
-    const house = await open(t, { redis });
-    house.provider.script('m', { mode: 'stream', status: 500 }, { mode: 'plain' });
-    const messages = [{ role: 'user', content: 'k' }];
-    const answer = await post(house, '/v1/chat/completions', { messages, stream: true });
-    assert.equal(answer.status, 200);
-    assert.match(answer.headers['content-type'], /^application\/json/);
-    assert.equal(answer.json.choices[0].message.content, words('k'));
-    // R3: elsewhere the client sees one complete answer, and is not told.
-    const agent = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'k' }));
-    assert.equal(said(agent.data), words('k'));
-    assert.ok(agent.done);
-  });
-}
-
-test('C2 C11 headers come before the answer, and tell proxies and browsers what they need', async (t) => {
-  const house = await open(t, { args: ['--origins', 'https://app.example'] });
+onEachBus('C2 C11 headers come before the answer, and tell proxies and browsers what they need', async (t, bus) => {
+  const house = await open(t, bus, { broker: ['--origins', 'https://app.example'] });
   house.provider.script('m', { first_ms: 1000 });
   const started = Date.now();
   const abort = new AbortController();
@@ -215,8 +194,8 @@ test('C2 C11 headers come before the answer, and tell proxies and browsers what 
   assert.equal((await ask('https://evil.example')).headers['access-control-allow-origin'], undefined);
 });
 
-test('C3 heartbeats come while the provider is silent', async (t) => {
-  const house = await open(t, { args: ['--heartbeat-ms', '100'] });
+onEachBus('C3 heartbeats come while the provider is silent', async (t, bus) => {
+  const house = await open(t, bus, { broker: ['--heartbeat-ms', '100'] });
   house.provider.script('m', { first_ms: 1500 });
   const seen = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k' }));
   const beats = seen.comments.filter((comment) => /^heartbeat \d{13}$/.test(comment));
@@ -224,8 +203,8 @@ test('C3 heartbeats come while the provider is silent', async (t) => {
   assert.equal(seen.text, words('k'));
 });
 
-test('C6 S5 what is wrong is refused with its field', async (t) => {
-  const house = await open(t);
+onEachBus('C6 S5 what is wrong is refused with its field', async (t, bus) => {
+  const house = await open(t, bus);
   const long = 'é'.repeat(16001);
   const cases = [
     ['/api/v1/chat', { message: '' }, 422, 'message'],
@@ -252,8 +231,8 @@ test('C6 S5 what is wrong is refused with its field', async (t) => {
   assert.deepEqual(house.provider.callsOf('m'), [], 'nobody was asked');
 });
 
-test('R10 each delta comes as it is told: no window on the chat endpoints', async (t) => {
-  const house = await open(t);
+onEachBus('R10 each delta comes as it is told: no window on the chat endpoints', async (t, bus) => {
+  const house = await open(t, bus);
   house.provider.script('m', { words: 20, pace_ms: 40 });
   const started = Date.now();
   const seen = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k' }));
@@ -263,8 +242,8 @@ test('R10 each delta comes as it is told: no window on the chat endpoints', asyn
   assert.ok(Date.now() - started <= paced * 1.2 + 500 * PATIENCE, `${Date.now() - started} ms`);
 });
 
-test('R13 R19 stream:false gets one JSON answer, in each mode', async (t) => {
-  const house = await open(t);
+onEachBus('R13 R19 stream:false gets one JSON answer, in each mode', async (t, bus) => {
+  const house = await open(t, bus);
   for (const mode of ['chat', 'agent', 'autonomous']) {
     const plain = await post(house, '/api/v2/chat/streaming/stream', { message: 'k', mode, stream: false });
     assert.equal(plain.status, 200);
@@ -275,10 +254,12 @@ test('R13 R19 stream:false gets one JSON answer, in each mode', async (t) => {
 });
 
 test('without a key the demo provider answers on every endpoint', async (t) => {
-  const house = await House.open(t, { redis: false, args: ['--worker', '--finish-ms', '0'] });
-  const seen = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'hello' }));
+  const house = await House.open(t, { redis: false, args: ['--worker', '--telemetry', 'off', '--finish-ms', '0'] });
+  const [seen, { data, done }] = await Promise.all([
+    fetchReader(`${house.url}/api/v1/chat`, json({ message: 'hello' })),
+    chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'hello' })),
+  ]);
   assert.equal(seen.end, 'stop');
   assert.ok(seen.text.length > 0);
-  const { data, done } = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'hello' }));
   assert.ok(data.at(-1).text.length > 0 && done);
 });

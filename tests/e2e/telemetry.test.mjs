@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { Provider } from '../provider/provider.mjs';
+import { onEachBus } from './lib/buses.mjs';
 import { House } from './lib/house.mjs';
 import { metrics } from './lib/observe.mjs';
 import { request } from './lib/publish.mjs';
 import { until } from './lib/wait.mjs';
 import { ask, Asked, open, telemetryRows, wholeAnswer } from './lib/worker.mjs';
 
-const BUSES = [['the memory bus', true], ['Redis', false]];
 const metadata = { ux_schema: 'v1', conversation_id: 'c1' };
 const CONTINUED = { event: 'gen.continue_clicked', data: { continuation_length: 120 }, metadata };
 const STOPPED = { event: 'gen.stop_clicked', data: { partial_length: 7 }, metadata };
@@ -28,97 +28,95 @@ function folder(t) {
 
 const dayFile = (daysAgo) => `telemetry-${new Date(Date.now() - daysAgo * 86400000).toISOString().slice(0, 10)}.jsonl`;
 
-for (const [bus, inside] of BUSES) {
-  test(`S6 what clients leave stands as rows beside the worker's, with ${bus}`, async (t) => {
-    const rows = folder(t);
-    const house = await open(t, { inside, rows });
-    for (const event of [STOPPED, CONTINUED]) {
-      const answer = await leave(house, event);
-      assert.deepEqual([answer.status, answer.text], [204, '']);
-    }
-    await telemetryRows(house, 2, rows);
-    await ask(house, { conversation_id: 'c1' });
-    const all = await telemetryRows(house, 3, rows);
-    assert.deepEqual(all.map(({ type }) => type).sort(), ['gen.continue_clicked', 'gen.stop_clicked', 'openai_call']);
-    for (const row of all) {
-      assert.deepEqual(Object.keys(row), ['type', 'created_at', 'payload_json']);
-      assert.ok(Math.abs(Date.parse(row.created_at) - Date.now()) < 60000);
-    }
-    const { request_id: id, ...payload } = all.find(({ type }) => type === 'gen.continue_clicked').payload_json;
-    assert.deepEqual(payload, { data: CONTINUED.data, metadata });
-    assert.ok(id.length > 0);
-    const counted = await metrics(house.url);
-    assert.equal(counted['thinkwire_client_events_total{event="gen.stop_clicked"}'], 1);
-    assert.equal(counted['thinkwire_client_events_total{event="gen.continue_clicked"}'], 1);
-  });
+onEachBus("S6 what clients leave stands as rows beside the worker's", async (t, bus) => {
+  const rows = folder(t);
+  const house = await open(t, { bus, env: { TELEMETRY_DIR: rows } });
+  for (const event of [STOPPED, CONTINUED]) {
+    const answer = await leave(house, event);
+    assert.deepEqual([answer.status, answer.text], [204, '']);
+  }
+  await telemetryRows(house, 2, rows);
+  await ask(house, { conversation_id: 'c1' });
+  const all = await telemetryRows(house, 3, rows);
+  assert.deepEqual(all.map(({ type }) => type).sort(), ['gen.continue_clicked', 'gen.stop_clicked', 'openai_call']);
+  for (const row of all) {
+    assert.deepEqual(Object.keys(row), ['type', 'created_at', 'payload_json']);
+    assert.ok(Math.abs(Date.parse(row.created_at) - Date.now()) < 60000);
+  }
+  const { request_id: id, ...payload } = all.find(({ type }) => type === 'gen.continue_clicked').payload_json;
+  assert.deepEqual(payload, { data: CONTINUED.data, metadata });
+  assert.ok(id.length > 0);
+  const counted = await metrics(house.url);
+  assert.equal(counted['thinkwire_client_events_total{event="gen.stop_clicked"}'], 1);
+  assert.equal(counted['thinkwire_client_events_total{event="gen.continue_clicked"}'], 1);
+});
 
-  test(`S6 T9 the row of a continuation has partial_length, continuation_tokens, tokens_per_sec and ttft_ms, with ${bus}`, async (t) => {
-    const rows = folder(t);
-    const house = await open(t, { inside, rows });
-    house.provider.script('m', { words: 40, pace_ms: 10 });
-    const run = await Asked.start(house, { task: 'on' });
-    await run.firstText();
-    await request(house, 'POST', '/v1/tasks/on/stop', { body: '{}' });
-    const stopped = await run.end();
-    assert.equal(stopped.type, 'stopped');
-    assert.equal((await request(house, 'POST', '/v1/tasks/on/continue', { body: '{}' })).status, 202);
-    const [first, second] = (await telemetryRows(house, 2, rows)).map(({ type, payload_json: payload }) => ({ type, ...payload }));
-    assert.deepEqual([first.type, first.outcome, first.partial_length, first.continuation_tokens], ['openai_call', 'stopped', 0, 0]);
-    assert.deepEqual([second.type, second.outcome, second.partial_length], ['openai_call', 'completed', stopped.length]);
-    assert.ok(second.continuation_tokens > 0 && second.tokens_per_sec > 0 && second.ttft_ms > 0, JSON.stringify(second));
-    const { text } = (await request(house, 'GET', '/v1/tasks/on')).json;
-    assert.equal(text, wholeAnswer('on', 40));
-  });
+onEachBus('S6 T9 the row of a continuation has partial_length, continuation_tokens, tokens_per_sec and ttft_ms', async (t, bus) => {
+  const rows = folder(t);
+  const house = await open(t, { bus, env: { TELEMETRY_DIR: rows } });
+  house.provider.script('m', { words: 40, pace_ms: 10 });
+  const run = await Asked.start(house, { task: 'on' });
+  await run.firstText();
+  await request(house, 'POST', '/v1/tasks/on/stop', { body: '{}' });
+  const stopped = await run.end();
+  assert.equal(stopped.type, 'stopped');
+  assert.equal((await request(house, 'POST', '/v1/tasks/on/continue', { body: '{}' })).status, 202);
+  const [first, second] = (await telemetryRows(house, 2, rows)).map(({ type, payload_json: payload }) => ({ type, ...payload }));
+  assert.deepEqual([first.type, first.outcome, first.partial_length, first.continuation_tokens], ['openai_call', 'stopped', 0, 0]);
+  assert.deepEqual([second.type, second.outcome, second.partial_length], ['openai_call', 'completed', stopped.length]);
+  assert.ok(second.continuation_tokens > 0 && second.tokens_per_sec > 0 && second.ttft_ms > 0, JSON.stringify(second));
+  const { text } = (await request(house, 'GET', '/v1/tasks/on')).json;
+  assert.equal(text, wholeAnswer('on', 40));
+});
 
-  test(`T9 retries stand in the row of a run, and an error leaves a row with its code, with ${bus}`, async (t) => {
-    const rows = folder(t);
-    const house = await open(t, { inside, rows, args: ['--retry-backoff-ms', '10'] });
-    house.provider.script('again', { status: 429, times: 1 }, { words: 30, pace_ms: 5 });
-    house.provider.script('bad', { status: 500 });
-    await ask(house, { model: 'again', conversation_id: 'c1' });
-    await ask(house, { model: 'bad' });
-    const all = await telemetryRows(house, 3, rows);
-    assert.deepEqual(all.map(({ type }) => type), ['openai_call', 'openai_call', 'error']);
-    for (const row of all) assert.deepEqual(Object.keys(row), ['type', 'created_at', 'payload_json']);
-    const [good, bad, error] = all.map(({ payload_json: payload }) => payload);
-    assert.deepEqual([good.provider_retry_count, good.outcome, good.conversation_id], [1, 'completed', 'c1']);
-    assert.deepEqual([bad.outcome, bad.code, error.code, error.status], ['error', 'SERVER_ERROR', 'SERVER_ERROR', 500]);
-  });
+onEachBus('T9 retries stand in the row of a run, and an error leaves a row with its code', async (t, bus) => {
+  const rows = folder(t);
+  const house = await open(t, { bus, env: { TELEMETRY_DIR: rows }, args: ['--retry-backoff-ms', '10'] });
+  house.provider.script('again', { status: 429, times: 1 }, { words: 30, pace_ms: 5 });
+  house.provider.script('bad', { status: 500 });
+  await ask(house, { model: 'again', conversation_id: 'c1' });
+  await ask(house, { model: 'bad' });
+  const all = await telemetryRows(house, 3, rows);
+  assert.deepEqual(all.map(({ type }) => type), ['openai_call', 'openai_call', 'error']);
+  for (const row of all) assert.deepEqual(Object.keys(row), ['type', 'created_at', 'payload_json']);
+  const [good, bad, error] = all.map(({ payload_json: payload }) => payload);
+  assert.deepEqual([good.provider_retry_count, good.outcome, good.conversation_id], [1, 'completed', 'c1']);
+  assert.deepEqual([bad.outcome, bad.code, error.code, error.status], ['error', 'SERVER_ERROR', 'SERVER_ERROR', 500]);
+});
 
-  test(`T1 a folder that cannot be written disturbs neither runs nor clients, with ${bus}`, async (t) => {
-    const rows = folder(t);
-    writeFileSync(rows, ''); // a file stands in its place
-    const house = await open(t, { inside, rows });
-    for (let n = 0; n < 3; n++) {
-      assert.equal((await leave(house, STOPPED)).status, 204);
-      const end = await ask(house);
-      assert.equal(end.text, wholeAnswer(end.asked.task));
-    }
-    await until(async () => {
-      await leave(house, STOPPED);
-      return (await metrics(house.url)).thinkwire_telemetry_lost_total > 0;
-    }, 'the losses to be counted');
-  });
-
-  test(`T1 files of days that are over go, those of other names stay, with ${bus}`, async (t) => {
-    const rows = folder(t);
-    mkdirSync(rows);
-    for (const name of [dayFile(40), dayFile(4), dayFile(1), 'notes.jsonl', 'telemetry-2020-01-01.jsonl.gz']) writeFileSync(path.join(rows, name), '');
-    const house = await open(t, { inside, rows, args: ['--telemetry-keep-days', '2'] });
-    await until(() => !existsSync(path.join(rows, dayFile(40))) && !existsSync(path.join(rows, dayFile(4))), 'the old days to go');
-    await ask(house);
-    await telemetryRows({ ...house }, 1, rows);
-    assert.deepEqual(readdirSync(rows).sort(), ['notes.jsonl', dayFile(1), dayFile(0), 'telemetry-2020-01-01.jsonl.gz'].sort());
-  });
-
-  test(`T1 T7 ENABLE_TELEMETRY=0 keeps no row, and clients are answered all the same, with ${bus}`, async (t) => {
-    const rows = folder(t);
-    const house = await open(t, { inside, rows, args: ['--telemetry', 'off'] });
+onEachBus('T1 a folder that cannot be written disturbs neither runs nor clients', async (t, bus) => {
+  const rows = folder(t);
+  writeFileSync(rows, ''); // a file stands in its place
+  const house = await open(t, { bus, env: { TELEMETRY_DIR: rows } });
+  for (let n = 0; n < 3; n++) {
     assert.equal((await leave(house, STOPPED)).status, 204);
-    assert.equal((await ask(house)).type, 'completion');
-    assert.ok(!existsSync(rows));
-  });
-}
+    const end = await ask(house);
+    assert.equal(end.text, wholeAnswer(end.asked.task));
+  }
+  await until(async () => {
+    await leave(house, STOPPED);
+    return (await metrics(house.url)).thinkwire_telemetry_lost_total > 0;
+  }, 'the losses to be counted');
+});
+
+onEachBus('T1 files of days that are over go, those of other names stay', async (t, bus) => {
+  const rows = folder(t);
+  mkdirSync(rows);
+  for (const name of [dayFile(40), dayFile(4), dayFile(1), 'notes.jsonl', 'telemetry-2020-01-01.jsonl.gz']) writeFileSync(path.join(rows, name), '');
+  const house = await open(t, { bus, env: { TELEMETRY_DIR: rows, THINKWIRE_TELEMETRY_KEEP_DAYS: '2' } });
+  await until(() => !existsSync(path.join(rows, dayFile(40))) && !existsSync(path.join(rows, dayFile(4))), 'the old days to go');
+  await ask(house);
+  await telemetryRows({ ...house }, 1, rows);
+  assert.deepEqual(readdirSync(rows).sort(), ['notes.jsonl', dayFile(1), dayFile(0), 'telemetry-2020-01-01.jsonl.gz'].sort());
+});
+
+onEachBus('T1 T7 ENABLE_TELEMETRY=0 keeps no row, and clients are answered all the same', async (t, bus) => {
+  const rows = folder(t);
+  const house = await open(t, { bus, env: { TELEMETRY_DIR: rows, ENABLE_TELEMETRY: '0' } });
+  assert.equal((await leave(house, STOPPED)).status, 204);
+  assert.equal((await ask(house)).type, 'completion');
+  assert.ok(!existsSync(rows));
+});
 
 test('T7 thinkwired --worker runs from OPENAI_API_KEY, LLM_MODEL, LLM_URL and TELEMETRY_DIR alone', async (t) => {
   const provider = await Provider.start();

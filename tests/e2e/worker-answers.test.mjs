@@ -1,12 +1,12 @@
-// worker-answers.test.mjs - a request becomes a run: three protocols, real HTTP, real Redis.
+// worker-answers.test.mjs - a request becomes a run: three protocols, real HTTP, on either bus.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
-import test from 'node:test';
+import { onEachBus } from './lib/buses.mjs';
 import { ask, Asked, open, telemetryRows, wholeAnswer } from './lib/worker.mjs';
 
 for (const api of ['chat', 'responses', 'anthropic']) {
-  test(`R1 ${api}: reasoning and text arrive in order, whole, with usage and one end`, async (t) => {
-    const house = await open(t, { api });
+  onEachBus(`R1 ${api}: reasoning and text arrive in order, whole, with usage and one end`, async (t, bus) => {
+    const house = await open(t, { bus, api });
     house.provider.script('m', { reasoning: 5, words: 10, pace_ms: 5 });
     const end = await ask(house);
     assert.equal(end.type, 'completion');
@@ -29,8 +29,8 @@ for (const name of ['max_tokens', 'max_completion_tokens']) {
 }
 
 for (const [think, name] of Object.entries(SPELLINGS)) {
-  test(`R2 reasoning spelled ${name} is told as reasoning`, async (t) => {
-    const house = await open(t);
+  onEachBus(`R2 reasoning spelled ${name} is told as reasoning`, async (t, bus) => {
+    const house = await open(t, { bus });
     house.provider.script('m', { think, reasoning: 'First this, then that.', text: 'So be it.', chunk: 3 });
     const end = await ask(house);
     assert.deepEqual([end.told.reasoning, end.told.text], ['First this, then that.', 'So be it.']);
@@ -38,44 +38,41 @@ for (const [think, name] of Object.entries(SPELLINGS)) {
   });
 }
 
-for (const inside of [false, true]) {
-  const where = inside ? 'on the memory bus, inside the broker' : 'on Redis';
-  test(`R19 an autonomous run ${where}: a plan, then the answer, each step visible`, async (t) => {
-    const house = await open(t, { inside });
-    house.provider.script('m', { times: 1, text: 'One. Two.' }, {});
-    const end = await ask(house, { mode: 'autonomous' });
-    assert.equal(end.text, wholeAnswer(end.asked.task));
-    assert.equal(end.told.reasoning, 'One. Two.', 'the plan is thinking');
-    const steps = end.asked.reader.events.filter(({ type }) => type === 'status').map(({ step, name }) => [step, name]);
-    assert.deepEqual(steps, [[1, 'plan'], [2, 'answer']]);
-    const [, second] = house.provider.calls;
-    assert.deepEqual(second.body.messages.map(({ role }) => role), ['user', 'assistant', 'system']);
-  });
+onEachBus('R19 an autonomous run: a plan, then the answer, each step visible', async (t, bus) => {
+  const house = await open(t, { bus });
+  house.provider.script('m', { times: 1, text: 'One. Two.' }, {});
+  const end = await ask(house, { mode: 'autonomous' });
+  assert.equal(end.text, wholeAnswer(end.asked.task));
+  assert.equal(end.told.reasoning, 'One. Two.', 'the plan is thinking');
+  const steps = end.asked.reader.events.filter(({ type }) => type === 'status').map(({ step, name }) => [step, name]);
+  assert.deepEqual(steps, [[1, 'plan'], [2, 'answer']]);
+  const [, second] = house.provider.calls;
+  assert.deepEqual(second.body.messages.map(({ role }) => role), ['user', 'assistant', 'system']);
+});
 
-  test(`R3 a plan that breaks off ${where} is made anew, and not mixed with its beginning`, async (t) => {
-    const house = await open(t, { inside });
-    house.provider.script('m', { mode: 'stream', times: 1, text: 'One. Two. Three.', cut_at: 2 },
-      { mode: 'plain', times: 1, text: 'Uno. Due.' }, {});
-    const end = await ask(house, { mode: 'autonomous' });
-    assert.equal(end.text, wholeAnswer(end.asked.task));
-    const last = house.provider.calls.at(-1).body.messages;
-    assert.equal(last.find(({ role }) => role === 'assistant').content, 'Uno. Due.');
-  });
+onEachBus('R3 a plan that breaks off is made anew, and not mixed with its beginning', async (t, bus) => {
+  const house = await open(t, { bus });
+  house.provider.script('m', { mode: 'stream', times: 1, text: 'One. Two. Three.', cut_at: 2 },
+    { mode: 'plain', times: 1, text: 'Uno. Due.' }, {});
+  const end = await ask(house, { mode: 'autonomous' });
+  assert.equal(end.text, wholeAnswer(end.asked.task));
+  const last = house.provider.calls.at(-1).body.messages;
+  assert.equal(last.find(({ role }) => role === 'assistant').content, 'Uno. Due.');
+});
 
-  test(`R3 a stream cut in the middle ${where} is completed plainly`, async (t) => {
-    const house = await open(t, { inside });
-    house.provider.script('m', { mode: 'stream', cut_at: 7 });
-    const end = await ask(house);
-    assert.equal(end.text, wholeAnswer(end.asked.task));
-    assert.equal(end.told.text, end.text);
-  });
-}
+onEachBus('R3 a stream cut in the middle is completed plainly', async (t, bus) => {
+  const house = await open(t, { bus });
+  house.provider.script('m', { mode: 'stream', cut_at: 7 });
+  const end = await ask(house);
+  assert.equal(end.text, wholeAnswer(end.asked.task));
+  assert.equal(end.told.text, end.text);
+});
 
 // ---- going on from a partial answer ----
 
-test('S2 who continues asks with system prompt, question, partial answer and instruction, in this order', async (t) => {
+onEachBus('S2 who continues asks with system prompt, question, partial answer and instruction, in this order', async (t, bus) => {
   for (const api of ['chat', 'responses', 'anthropic']) {
-    const house = await open(t, { api, args: ['--system-prompt', 'Be kind.'] });
+    const house = await open(t, { bus, api, args: ['--system-prompt', 'Be kind.'] });
     const partial = wholeAnswer('s2', 4);
     const run = await Asked.start(house, { messages: [{ role: 'user', content: 's2' }], partial });
     const end = await run.end();
@@ -93,8 +90,8 @@ test('S2 who continues asks with system prompt, question, partial answer and ins
   }
 });
 
-test('S7 a continuation that repeats the last words is trimmed, and that is counted', async (t) => {
-  const house = await open(t);
+onEachBus('S7 a continuation that repeats the last words is trimmed, and that is counted', async (t, bus) => {
+  const house = await open(t, { bus });
   house.provider.script('m', { repeat: 17 });
   const partial = wholeAnswer('s7', 6);
   const end = await ask(house, { messages: [{ role: 'user', content: 's7' }], partial });
@@ -104,8 +101,8 @@ test('S7 a continuation that repeats the last words is trimmed, and that is coun
   assert.equal(row.payload_json.trimmed_bytes, 17);
 });
 
-test('S10 a partial answer beyond the budget is shortened in the prompt only: its end is kept', async (t) => {
-  const house = await open(t, { lines: ['context-chars 50'] });
+onEachBus('S10 a partial answer beyond the budget is shortened in the prompt only: its end is kept', async (t, bus) => {
+  const house = await open(t, { bus, lines: ['context-chars 50'] });
   house.provider.script('m', { text: 'behind it.' });
   const partial = `${'é'.repeat(3000)} and so on until here`;
   const end = await ask(house, { messages: [{ role: 'user', content: 's10' }], partial });

@@ -112,8 +112,9 @@ class RedisServer {
 }
 
 class Broker {
-  constructor(port, args) {
+  constructor(port, args, env) {
     this.port = port;
+    this.env = env;
     this.host = `127.0.0.1:${port}`;
     this.url = `http://${this.host}`;
     // What is still open when a test ends need not be let go gently.
@@ -122,7 +123,7 @@ class Broker {
   }
 
   async start() {
-    this.child = new Child(path.join(BIN, 'thinkwired'), this.args);
+    this.child = new Child(path.join(BIN, 'thinkwired'), this.args, this.env && { env: this.env });
     this.pid = this.child.pid;
     await until(async () => {
       if (!this.child.isRunning) throw new Error(`the broker ended:\n${this.child.output}`);
@@ -144,20 +145,24 @@ class Broker {
   }
 }
 
-// What one test needs: `await House.open(t, {args, redis})`, ended with the test.
+export const told = (value, folder) => (typeof value === 'function' ? value(folder) : value);
+
+// What one test needs: `await House.open(t, {args, redis})`, ended with the test. `args` and `env` of
+// the broker may be functions of the house's folder, for what names a file in it.
 export class House {
-  static async open(t, { args = [], redis = true } = {}) {
+  static async open(t, { args = [], env, redis = true } = {}) {
     const house = new House();
     t.after(() => house.close());
     house.folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-e2e-'));
+    const given = told(args, house.folder);
     // Connections that clients keep are no reason to wait at the end of each test.
-    const all = [...args, ...(args.includes('--drain-ms') ? [] : ['--drain-ms', '0'])];
+    const all = [...given, ...(given.includes('--drain-ms') ? [] : ['--drain-ms', '0'])];
     if (redis) {
       house.redis = new RedisServer(await freePort(), house.folder);
       await house.redis.start();
       all.push('--bus', house.redis.url);
     }
-    await house.#startBroker(all);
+    await house.#startBroker(all, told(env, house.folder));
     house.url = house.broker.url;
     await house.broker.ready();
     return house;
@@ -173,11 +178,11 @@ export class House {
   }
 
   // A port that was free may have been taken since, by a client's end of another connection.
-  async #startBroker(args, attempts = 5) {
-    this.broker = new Broker(await freePort(), args);
+  async #startBroker(args, env, attempts = 5) {
+    this.broker = new Broker(await freePort(), args, env);
     await this.broker.start().catch((error) => {
       if (attempts === 1 || !/Address already in use/.test(this.broker.child.output)) throw error;
-      return this.#startBroker(args, attempts - 1);
+      return this.#startBroker(args, env, attempts - 1);
     });
   }
 

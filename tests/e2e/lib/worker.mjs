@@ -1,39 +1,28 @@
 // worker.mjs - a stand-in provider, generation workers, and requests for them.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Provider } from '../../provider/provider.mjs';
-import { BIN, Child, House, PATIENCE, ROOT } from './house.mjs';
+import { BIN, Child, House, PATIENCE, told } from './house.mjs';
 import { fold } from './fold.mjs';
 import { eventsPath, SseReader } from './readers.mjs';
 import { until } from './wait.mjs';
 
 const REPORT = /ERROR: (Address|Leak)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer/;
 
-export class Worker {
-  constructor(house, { providers, args = [], env = {} }) {
-    const file = path.join(house.folder, `providers-${Worker.#count++}.conf`);
-    const own = providers === undefined ? [] : ['--providers', file];
-    if (providers !== undefined) writeFileSync(file, providers);
-    const clean = { ...process.env };
-    for (const name of ['OPENAI_API_KEY', 'LLM_URL', 'LLM_MODEL', 'http_proxy', 'HTTP_PROXY']) delete clean[name];
-    this.child = new Child(path.join(BIN, 'thinkwire-worker'),
-      ['--bus', house.redis.url, '--log-format', 'json', '--finish-ms', '0', ...own, ...args],
-      { env: { ...clean, TELEMETRY_DIR: path.join(house.folder, 'telemetry'), ...env }, cwd: house.folder });
-    this.pid = this.child.pid;
-    house.own(this);
-  }
+const FROM_OUTSIDE = ['OPENAI_API_KEY', 'LLM_URL', 'LLM_MODEL', 'http_proxy', 'HTTP_PROXY'];
 
-  static #count = 0;
+function environment(folder, more) {
+  const clean = { ...process.env };
+  for (const name of FROM_OUTSIDE) delete clean[name];
+  return { ...clean, TELEMETRY_DIR: path.join(folder, 'telemetry'), ...more };
+}
 
-  async ready() {
-    await until(() => {
-      if (!this.child.isRunning) throw new Error(`the worker ended:\n${this.child.output}`);
-      return this.child.output.includes('worker ready');
-    }, () => `the worker:\n${this.child.output}`, 10000 * PATIENCE);
-    return this;
+// A process that generates: what it says, and what it holds.
+class Generating {
+  get pid() {
+    return this.child.pid;
   }
 
   // Its log lines that say `message`.
@@ -54,6 +43,38 @@ export class Worker {
 
   get residentBytes() {
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]) * 1024;
+  }
+}
+
+// A broker that hosts the worker; it is ended with its house.
+class Host extends Generating {
+  constructor(broker) {
+    super();
+    this.child = broker.child;
+  }
+}
+
+// thinkwire-worker.
+export class Worker extends Generating {
+  constructor(house, { providers, args = [], env = {} }) {
+    super();
+    const file = path.join(house.folder, `providers-${Worker.#count++}.conf`);
+    const own = providers === undefined ? [] : ['--providers', file];
+    if (providers !== undefined) writeFileSync(file, providers);
+    this.child = new Child(path.join(BIN, 'thinkwire-worker'),
+      ['--bus', house.redis.url, '--log-format', 'json', '--finish-ms', '0', ...own, ...args],
+      { env: environment(house.folder, env), cwd: house.folder });
+    house.own(this);
+  }
+
+  static #count = 0;
+
+  async ready() {
+    await until(() => {
+      if (!this.child.isRunning) throw new Error(`the worker ended:\n${this.child.output}`);
+      return this.child.output.includes('worker ready');
+    }, () => `the worker:\n${this.child.output}`, 10000 * PATIENCE);
+    return this;
   }
 
   kill() {
@@ -76,31 +97,25 @@ export function block(provider, { name = 'stand-in', api = 'chat', lines = [] } 
     ...Object.entries(all).map((pair) => pair.join(' ')), ...lines, ''].join('\n');
 }
 
-const script = ['common.lua', 'open.lua'].map((name) => readFileSync(path.join(ROOT, 'redis', name), 'utf8')).join('\n');
-
-const SAID = { memory: 'useMemory' };
-const BY_HTTP = new Set(['messages', 'model', 'mode', 'memory', 'conversation_id', 'max_tokens', 'temperature']);
-
+// How a request gets there: POST /v1/tasks, or the chat endpoint that knows how to say what is asked. Whose
+// stream is closed has its run stopped, so it is read until the house is closed.
 async function submit(house, task, request) {
-  if (!Object.keys(request).every((name) => BY_HTTP.has(name))) return submitByHand(house, task, request);
-  const body = Object.entries(request).map(([name, value]) => [SAID[name] ?? name, value]);
-  const answer = await fetch(`${house.url}/v1/tasks`, {
-    method: 'POST', headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ task_id: task, ...Object.fromEntries(body) }),
+  const { messages, partial, live, scenario, memory, request_id: id, key, ...rest } = request;
+  const isChat = partial !== undefined || live || scenario;
+  const target = partial !== undefined ? '/api/v2/chat/streaming/continue' : '/api/v2/chat/streaming/stream';
+  const said = partial === undefined ? { messages } : { partial_response: partial, original_message: messages.at(-1).content };
+  const headers = { 'content-type': 'application/json' };
+  if (id) headers['x-request-id'] = id;
+  if (key) headers['x-api-key'] = key;
+  if (scenario) headers['x-test-scenario'] = scenario;
+  const abort = new AbortController();
+  house.own({ close: () => abort.abort() });
+  const answer = await fetch(house.url + (isChat ? target : '/v1/tasks'), {
+    method: 'POST', headers, signal: abort.signal,
+    body: JSON.stringify({ task_id: task, ...said, ...rest, ...(memory && { useMemory: true }) }),
   });
-  assert.equal(answer.status, 202, await answer.text());
-}
-
-// What only the chat endpoints put into a request, as they do: a queued run that holds it, and a
-// job that names the run.
-async function submitByHand(house, task, request) {
-  const keys = ['log', 'run', 'text', 'reasoning', 'lease'].map((kind) => `tw:{/${task}}:${kind}`);
-  const [status, epoch] = await house.redis.client.eval(script, 5, ...keys,
-    `tw:{/${task}}:live`, `tw:{/${task}}:ctl`, task, 10000, 4 << 20, 4 << 20, 600000, 3600000,
-    'submitter', 'queued', 0, '0', JSON.stringify(request), 0);
-  assert.equal(status, 'OK');
-  await house.redis.client.zadd('tw:open', epoch, `/${task}`);
-  await house.redis.client.xadd('tw:jobs', '*', 'site', '', 'task', task, 'epoch', epoch);
+  if (answer.status !== (isChat ? 200 : 202)) assert.fail(`${answer.status} ${await answer.text()}`);
+  answer.text().catch(() => {});
 }
 
 let tasks = 0;
@@ -113,7 +128,8 @@ export class Asked {
     tasks += 1;
     asked.task = request.task ?? `t${tasks}`;
     delete request.task;
-    asked.reader = new SseReader(house, eventsPath(asked.task, { from: 'start' }));
+    asked.reader = new SseReader(house, eventsPath(asked.task, { from: 'start' }),
+      { headers: request.key && { 'x-api-key': request.key } });
     await asked.reader.item('subscribed');
     asked.at = performance.timeOrigin + performance.now();
     await submit(house, asked.task, { messages: [{ role: 'user', content: asked.task }], ...request });
@@ -142,30 +158,26 @@ export function wholeAnswer(key, count = 20) {
   return Array.from({ length: count }, (_, n) => `${key}:${n} `).join('');
 }
 
-// A broker with its Redis, a stand-in provider and a worker that asks it.
-// With `inside` the broker hosts the worker itself, on the memory bus. `rows`: where both keep telemetry;
-// the broker gets `args` then, too.
-export async function open(t, { api = 'chat', lines = [], args = [], env, providers, inside = false, rows } = {}) {
-  if (inside) return openInside(t, { api, lines, args, rows });
-  const house = await House.open(t, rows ? { args: ['--telemetry-dir', rows, ...args] } : {});
-  house.provider = house.own(await Provider.start());
-  const file = providers ? providers(house.provider)
-    : `default-model m\n${block(house.provider, { api, lines })}`;
-  house.worker = await new Worker(house, { providers: file, args, env: { ...(rows && { TELEMETRY_DIR: rows }), ...env } }).ready();
-  return house;
-}
-
-async function openInside(t, { api, lines, args, rows }) {
-  const provider = await Provider.start();
+// A stand-in provider, a worker that asks it, and a broker before it. With Redis each is a process, on the
+// memory bus the broker hosts the worker. `args` and `env` are the worker's,
+// `broker` are arguments of the broker, or a function of its house's folder.
+export async function open(t, { bus = 'Redis', api = 'chat', lines = [], args = [], broker = [], env, providers, tls } = {}) {
+  const provider = await Provider.start({ tls });
   t.after(() => provider.close());
-  const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-e2e-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(path.join(folder, 'providers.conf'), `default-model m\n${block(provider, { api, lines })}`);
+  const conf = providers ? providers(provider) : `default-model m\n${block(provider, { api, lines })}`;
+  const inBroker = bus === 'memory';
   const house = await House.open(t, {
-    redis: false,
-    args: ['--worker', '--providers', path.join(folder, 'providers.conf'), ...(rows ? ['--telemetry-dir', rows] : ['--telemetry', 'off']), ...args],
+    redis: !inBroker,
+    env: (folder) => environment(folder, env),
+    args: (folder) => {
+      const file = path.join(folder, 'providers.conf');
+      writeFileSync(file, conf);
+      const hosted = inBroker ? ['--worker', '--log-format', 'json', '--finish-ms', '0', ...args] : [];
+      return ['--providers', file, ...hosted, ...told(broker, folder)];
+    },
   });
   house.provider = provider;
+  house.worker = inBroker ? new Host(house.broker) : await new Worker(house, { providers: conf, args, env }).ready();
   return house;
 }
 
