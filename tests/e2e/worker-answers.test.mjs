@@ -20,8 +20,8 @@ for (const api of ['chat', 'responses', 'anthropic']) {
 const SPELLINGS = { reasoning_content: 'reasoning_content', reasoning: 'reasoning', inline: '<think> in the text' };
 
 for (const name of ['max_tokens', 'max_completion_tokens']) {
-  test(`the longest answer is called ${name} where the provider wants it so`, async (t) => {
-    const house = await open(t, { lines: [`max-tokens-name ${name}`] });
+  onEachBus(`the longest answer is called ${name} where the provider wants it so`, async (t, bus) => {
+    const house = await open(t, { bus, lines: [`max-tokens-name ${name}`] });
     assert.equal((await ask(house, { max_tokens: 77 })).type, 'completion');
     const [{ body }] = house.provider.calls;
     assert.deepEqual([body.max_tokens, body.max_completion_tokens], name === 'max_tokens' ? [77, undefined] : [undefined, 77]);
