@@ -133,6 +133,7 @@ static bool judge_continue(struct chat_ask *ask, struct api_fault *fault)
     if (original.len == 0)
         return wrong(fault, "original_message", "the original message is empty");
     s->message = original;
+    s->message_field = "original_message";
     return true;
 }
 

@@ -34,12 +34,13 @@ struct submission {
         task_id;      /* native; empty: one is made. An open run of it is left alone */
     bool is_continue; /* of task_id: its request and its text are kept, and what is
                            * said here replaces what that request said */
-    struct slice message;  /* UTF-8: a conversation of one message... */
-    struct slice messages; /* ...or OpenAI's messages, a JSON array */
-    struct slice partial;  /* UTF-8: what a client has of the answer: a continue without
+    struct slice message;      /* UTF-8: a conversation of one message... */
+    const char *message_field; /* ...and what the client calls it, NULL = "message" */
+    struct slice messages;     /* ...or OpenAI's messages, a JSON array */
+    struct slice partial; /* UTF-8: what a client has of the answer: a continue without
                             * a task that is known here */
-    struct slice model;    /* UTF-8, as all that follow */
-    struct slice mode;     /* "chat", "agent", "autonomous" */
+    struct slice model;   /* UTF-8, as all that follow */
+    struct slice mode;    /* "chat", "agent", "autonomous" */
     struct slice max_tokens;  /* JSON number */
     struct slice temperature; /* JSON number */
     struct slice options;     /* JSON object: further members for the provider */

@@ -161,9 +161,10 @@ static bool check_said(const struct submission *s, size_t max_chars,
         return check_messages(s->messages, max_chars, fault);
     if (!has_message)
         return refuse(fault, "message", "message or messages is needed");
+    const char *field = s->message_field != NULL ? s->message_field : "message";
     if (is_blank(s->message))
-        return refuse(fault, "message", "the message is empty");
-    return fits(s->message, max_chars, "message", fault);
+        return refuse(fault, field, "the message is empty");
+    return fits(s->message, max_chars, field, fault);
 }
 
 static bool check_numbers(const struct submission *s, struct api_fault *fault)

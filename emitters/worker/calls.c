@@ -106,6 +106,17 @@ static void log_failure(const struct generation *g, const struct failure *failur
          DIAG_N("elapsed_ms", elapsed_ms));
 }
 
+/* A regular end without a word (R14). */
+static void note_empty(struct generation *g, const struct attempt_result *result)
+{
+    enum failure_class class = judge_empty(result->finish);
+
+    failure_set(&g->failure, class, "the answer is empty");
+    log_failure(g, &g->failure, result->elapsed_ms);
+    if (class == FAILURE_EMPTY)
+        g->empty_answers++;
+}
+
 static void on_done(void *ctx, const struct attempt_result *result)
 {
     struct generation *g = ctx;
@@ -115,6 +126,8 @@ static void on_done(void *ctx, const struct attempt_result *result)
     g->demo = NULL;
     g->finish = result->finish;
     if (result->failure == NULL) {
+        if (!result->has_answer)
+            note_empty(g, result);
         step = judge_done(&g->judge, result->has_answer, result->finish);
     } else {
         uint32_t jitter = random_below(UINT32_MAX);

@@ -306,6 +306,7 @@ static const struct generation_report *write_report(struct generation *g,
                                      : breaker_state_name(&g->called->breaker,
                                                           &g->called->breaker_settings,
                                                           loop_now_ms(g->loop)),
+        .empty_answers = g->empty_answers,
         .was_shortened = g->was_shortened,
         .failure = &g->failure,
     };

@@ -49,8 +49,9 @@ struct generation_report {
     unsigned retries;
     unsigned fallbacks;
     unsigned api_switches;
-    const char *breaker; /* of that provider now: as breaker_state_name(), or "" */
-    bool was_shortened;  /* the partial did not fit into the prompt (S10) */
+    unsigned empty_answers; /* calls that ended regularly without a word */
+    const char *breaker;    /* of that provider now: as breaker_state_name(), or "" */
+    bool was_shortened;     /* the partial did not fit into the prompt (S10) */
     const struct failure *failure; /* the last one; class NONE when there was none */
 };
 

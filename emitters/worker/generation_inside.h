@@ -56,6 +56,7 @@ struct generation {
     size_t partial_length;
     size_t text_length;
     uint64_t trimmed_bytes; /* of earlier calls */
+    unsigned empty_answers;
     bool was_shortened;
 
     /* how it went */

@@ -173,17 +173,19 @@ static bool wait_of(const struct judge *judge, const struct failure *failure,
 
 /* ---- the ends of a call ---- */
 
+enum failure_class judge_empty(enum stream_finish finish)
+{
+    return finish == FINISH_CONTENT_FILTER ? FAILURE_FILTERED : FAILURE_EMPTY;
+}
+
 struct judge_step judge_done(struct judge *judge, bool has_answer,
                              enum stream_finish finish)
 {
-    struct failure empty = {.class = FAILURE_EMPTY};
+    struct failure empty = {.class = judge_empty(finish)};
     struct judge_step step;
 
-    if (!has_answer) {
-        if (finish == FINISH_CONTENT_FILTER)
-            empty.class = FAILURE_FILTERED;
+    if (!has_answer)
         return judge_failed(judge, &empty, 0);
-    }
     step = end_with(judge, JUDGE_ANSWER, FAILURE_NONE);
     step.verdict = VERDICT_SUCCESS;
     step.remembers_chat = judge->has_switched;

@@ -122,6 +122,8 @@ struct judge_step judge_start(struct judge *judge,
                               bool wants_stream);
 /* Something was told to readers. */
 void judge_token(struct judge *judge, bool is_text);
+/* Why an answer that ended regularly without a word is a failure. */
+enum failure_class judge_empty(enum stream_finish finish);
 /* The answer has ended regularly (STREAM_DONE). */
 struct judge_step judge_done(struct judge *judge, bool has_answer,
                              enum stream_finish finish);

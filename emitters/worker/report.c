@@ -60,6 +60,7 @@ static void put_call(struct buf *out, const struct generation_report *report)
     put_number(out, "provider_retry_count", report->retries);
     put_number(out, "fallbacks", report->fallbacks);
     put_number(out, "api_switches", report->api_switches);
+    put_number(out, "empty_answers", report->empty_answers);
     put_number(out, "total_ms", report->elapsed_ms);
     if (report->first_token_ms > 0)
         put_number(out, "ttft_ms", report->first_token_ms);

@@ -18,6 +18,8 @@ struct worker_counters {
     struct counter *retries;
     struct counter *fallbacks;
     struct counter *trimmed;
+    struct counter *shortened;
+    struct counter *empty[ASK_AUTONOMOUS + 1]; /* by mode */
     struct histogram *first_token;
 };
 
@@ -112,6 +114,9 @@ static void count_report(struct worker *worker, const struct generation_report *
     counter_add(worker->count.fallbacks, report->fallbacks);
     if (report->trimmed_bytes > 0)
         counter_add(worker->count.trimmed, 1);
+    if (report->was_shortened)
+        counter_add(worker->count.shortened, 1);
+    counter_add(worker->count.empty[report->ask->mode], report->empty_answers);
     if (report->first_token_ms > 0)
         histogram_observe(worker->count.first_token, (double)report->first_token_ms);
 }
@@ -247,6 +252,19 @@ static struct counter *total(struct counters *counters, const char *name,
     return counters_add(counters, COUNTER_TOTAL, name, label, help);
 }
 
+static void count_empty(struct worker_counters *count, struct counters *counters)
+{
+    static const char *const modes[ASK_AUTONOMOUS + 1] = {
+        [ASK_CHAT] = "mode=\"chat\"",
+        [ASK_AGENT] = "mode=\"agent\"",
+        [ASK_AUTONOMOUS] = "mode=\"autonomous\"",
+    };
+
+    for (size_t i = 0; i <= ASK_AUTONOMOUS; i++)
+        count->empty[i] = total(counters, "worker_empty_answers_total", modes[i],
+                                "Answers that ended regularly without a word");
+}
+
 static void count_all(struct worker_counters *count, struct counters *counters)
 {
     static const char runs[] = "Generations that ended, by how";
@@ -267,6 +285,9 @@ static void count_all(struct worker_counters *count, struct counters *counters)
                              "Calls to another provider, or not streaming, instead");
     count->trimmed = total(counters, "worker_trimmed_total", NULL,
                            "Runs whose beginning repeated what was said");
+    count->shortened = total(counters, "worker_shortened_total", NULL,
+                             "Runs whose partial answer was too long for the prompt");
+    count_empty(count, counters);
     count->first_token = counters_add_histogram(counters, "worker_first_token_ms",
                                                 "From taking a job to its first token");
 }

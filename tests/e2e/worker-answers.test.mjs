@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
 import { onEachBus } from './lib/buses.mjs';
+import { request } from './lib/publish.mjs';
 import { ask, Asked, open, telemetryRows, wholeAnswer } from './lib/worker.mjs';
 
 for (const api of ['chat', 'responses', 'anthropic']) {
@@ -99,6 +100,7 @@ onEachBus('S7 a continuation that repeats the last words is trimmed, and that is
   await house.worker.says('generation finished');
   const [row] = await telemetryRows(house, 1);
   assert.equal(row.payload_json.trimmed_bytes, 17);
+  if (bus === 'memory') assert.match((await request(house, 'GET', '/metrics')).text, /worker_trimmed_total 1\n/);
 });
 
 onEachBus('S10 a partial answer beyond the budget is shortened in the prompt only: its end is kept', async (t, bus) => {
@@ -111,4 +113,5 @@ onEachBus('S10 a partial answer beyond the budget is shortened in the prompt onl
   assert.ok([...told].length <= 50 && partial.endsWith(told), told);
   const [row] = await telemetryRows(house, 1);
   assert.deepEqual([row.payload_json.partial_shortened, row.payload_json.partial_length], [true, [...partial].length]);
+  if (bus === 'memory') assert.match((await request(house, 'GET', '/metrics')).text, /worker_shortened_total 1\n/);
 });

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { Provider } from '../provider/provider.mjs';
 import { onEachBus } from './lib/buses.mjs';
 import { freePort, PATIENCE } from './lib/house.mjs';
-import { ask, Asked, block, open, wholeAnswer } from './lib/worker.mjs';
+import { request } from './lib/publish.mjs';
+import { ask, Asked, block, open, telemetryRows, wholeAnswer } from './lib/worker.mjs';
 
 const asked = (house, model = 'm') => house.provider.callsOf(model).map(({ api, mode }) => `${api} ${mode}`);
 
@@ -87,6 +88,18 @@ onEachBus('R3 R17 primary and fallback fail: each was called once, both are logg
   assert.deepEqual(lines.map(({ request_id: id, status }) => [id, Number(status)]), [['req_both', 500], ['req_both', 503]]);
 });
 
+onEachBus('R17 a provider and its fallback agent fail: each was called once, both are logged, the last error is told', async (t, bus) => {
+  const { house, second } = await chainOfThree(t, bus);
+  house.provider.script('two', { status: 500 });
+  second.script('two', { status: 429 });
+  const end = await ask(house, { model: 'two', request_id: 'req_chain', live: true });
+  assert.deepEqual([end.type, end.code], ['error', 'RATE_LIMIT']);
+  assert.deepEqual([house.provider, second].map(({ calls }) => calls.length), [1, 1]);
+  const lines = await house.worker.says('provider call failed', 2);
+  assert.deepEqual(lines.map(({ request_id: id, provider, status }) => [id, provider, status]),
+    [['req_chain', 'first', 500], ['req_chain', 'second', 429]]);
+});
+
 onEachBus('R4 with fallback off a failure is an error at once, with its reason, and nothing is called again', async (t, bus) => {
   const house = await open(t, { bus, env: { AGENT_FALLBACK_ENABLED: 'false' } });
   house.provider.script('m', { status: 503 });
@@ -114,7 +127,7 @@ async function chainOfThree(t, bus) {
     bus,
     providers: (first) => ['default-model m', block(first, { name: 'first' }), block(second, { name: 'second' }),
       block(third, { name: 'third' }), block(dead, { name: 'dead' }),
-      'model m', 'chain first, second, third', 'model lost', 'chain dead', 'model d', 'chain dead, second', ''].join('\n'),
+      'model m', 'chain first, second, third', 'model lost', 'chain dead', 'model d', 'chain dead, second', 'model two', 'chain first, second', ''].join('\n'),
   });
   house.own(second);
   house.own(third);
@@ -139,7 +152,7 @@ onEachBus('R8 what was told before the first provider broke off is not told agai
   assert.equal(third.calls.length, 0);
 });
 
-onEachBus('R14 an answer without a word is a failure: asked again plainly, then a clear error', async (t, bus) => {
+onEachBus('R14 an answer without a word is a failure: asked again plainly, then a clear error; counted by mode', async (t, bus) => {
   const house = await open(t, { bus });
   house.provider.script('m', { mode: 'stream', empty: true });
   assertWhole(await ask(house));
@@ -148,6 +161,16 @@ onEachBus('R14 an answer without a word is a failure: asked again plainly, then 
   const end = await ask(house, { model: 'never' });
   assert.deepEqual([end.type, end.code], ['error', 'EMPTY_RESPONSE']);
   assert.deepEqual(asked(house, 'never'), ['chat stream', 'chat plain']);
+  const agent = await ask(house, { model: 'never', mode: 'agent', request_id: 'req_empty', live: true });
+  assert.deepEqual([agent.code, agent.message], ['EMPTY_RESPONSE', end.message]);
+  const logged = (await house.worker.says('provider call failed', 5)).slice(3);
+  assert.deepEqual(logged.map(({ request_id: id, code }) => [id, code]), Array(2).fill(['req_empty', 'EMPTY_RESPONSE']));
+  const rows = (await telemetryRows(house, 5)).filter(({ type }) => type === 'openai_call').map(({ payload_json: row }) => row);
+  assert.deepEqual(rows.map(({ mode, empty_answers: empty }) => [mode, empty]), [['chat', 1], ['chat', 2], ['agent', 2]]);
+  if (bus === 'Redis') return; // a worker of its own has no /metrics: its rows are the count
+  const { text } = await request(house, 'GET', '/metrics');
+  const counts = ['chat', 'agent', 'autonomous'].map((mode) => new RegExp(`worker_empty_answers_total\\{mode="${mode}"\\} (\\d+)`).exec(text)[1]);
+  assert.deepEqual(counts, ['3', '2', '0']);
 });
 
 onEachBus('R11 every failure that is no time-out is told within a second', async (t, bus) => {

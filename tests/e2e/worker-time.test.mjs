@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { Provider } from '../provider/provider.mjs';
 import { onEachBus } from './lib/buses.mjs';
 import { PATIENCE } from './lib/house.mjs';
-import { ask, Asked, block, open, wholeAnswer } from './lib/worker.mjs';
+import { ask, block, open, telemetryRows, wholeAnswer } from './lib/worker.mjs';
 import { delay, until } from './lib/wait.mjs';
 
 const modes = (house, model = 'm') => house.provider.callsOf(model).map(({ mode }) => mode);
@@ -27,7 +27,7 @@ async function silentServer(t) {
 
 onEachBus('R7 no connection in time: the plain request is tried, and then the end is told', async (t, bus) => {
   const port = await silentServer(t);
-  const lines = ['connect-timeout-ms 200', 'plain-timeout-ms 300'];
+  const lines = ['connect-timeout-ms 200', 'plain-timeout-ms 3000'];
   const house = await open(t, { bus, providers: () => `default-model m\n${block(`https://127.0.0.1:${port}/v1`, { lines })}` });
   const end = await ask(house);
   assertTimedOut(end);
@@ -178,6 +178,8 @@ onEachBus('C8 a limit of rate is waited out, longer each time, and Retry-After i
   assert.equal((await ask(house, { model: 'backoff' })).type, 'completion');
   const [a, b, c] = house.provider.callsOf('backoff').map(({ at }) => at);
   assert.ok(b - a >= 74 && c - b >= 149, `${b - a} ms, ${c - b} ms`);
+  const [row] = await telemetryRows(house, 1);
+  assert.deepEqual([row.type, row.payload_json.provider_retry_count], ['openai_call', 2]);
   house.provider.script('told', { status: 429, headers: { 'retry-after': '1' }, times: 1 });
   assert.equal((await ask(house, { model: 'told' })).type, 'completion');
   const [first, second] = house.provider.callsOf('told').map(({ at }) => at);
