@@ -193,24 +193,23 @@ onEachBus('R11 every failure that is no time-out is told within a second', async
   }
 });
 
-// What it costs is nothing that could be told from noise: the figure is in tests/bench. Here the two take
-// turns on the same machine, so that what else runs there meets both.
+// What it costs is nothing that could be told from noise; the ratio is measured by tests/bench. Here the two take
+// turns, and the best of each counts: what a machine does besides makes an answer later, never earlier.
 onEachBus('R20 having fallback enabled adds nothing to the way of success', async (t, bus) => {
   const houses = { on: await open(t, { bus }), off: await open(t, { bus, args: ['--fallback', 'off'] }) };
-  const times = { on: [], off: [] };
+  const best = { on: Infinity, off: Infinity };
   for (let n = 0; n < 16; n++) {
-    for (const [which, house] of Object.entries(houses)) {
-      const run = await Asked.start(house);
+    for (const which of n % 2 ? ['on', 'off'] : ['off', 'on']) {
+      const run = await Asked.start(houses[which]);
       await run.firstText();
-      times[which].push(performance.timeOrigin + performance.now() - run.at);
+      best[which] = Math.min(best[which], performance.timeOrigin + performance.now() - run.at);
       await run.end();
       run.reader.close();
     }
   }
-  const [on, off] = [times.on, times.off].map((list) => list.sort((a, b) => a - b)[8]);
-  t.diagnostic(`first text after ${on.toFixed(1)} ms with fallback, ${off.toFixed(1)} ms without`);
-  assert.ok(on < off * 2 + 20, `${on} ms with, ${off} ms without`);
+  t.diagnostic(`first text after ${best.on.toFixed(1)} ms with fallback, ${best.off.toFixed(1)} ms without`);
+  assert.ok(best.on < best.off * 2 + 20, `${best.on} ms with, ${best.off} ms without`);
   for (const house of Object.values(houses)) assert.deepEqual(asked(house), Array(16).fill('chat stream'), 'one call each');
   const told = (house) => house.provider.calls.map(({ body }) => ({ ...body, messages: body.messages.length }));
   assert.deepEqual(told(houses.on), told(houses.off), 'the same is asked');
-}, { inTurn: true });
+});

@@ -5,6 +5,7 @@ import sys
 
 import fences
 import manners
+import rows
 from tree import files
 
 RULES = [
@@ -19,6 +20,7 @@ RULES = [
     manners.no_skipped_tests,
     manners.no_paths_of_a_machine,
     manners.lock_files,
+    rows.rows_are_tested,
 ]
 
 

@@ -9,6 +9,7 @@ import unittest
 import check
 import fences
 import manners
+import rows
 from tree import bare_c, files
 
 HEAD = "/* {} - a test. */\n/* SPDX-License-Identifier: MIT */\n"
@@ -158,6 +159,22 @@ class Manners(Tree):
         self.put("tests/a/package-lock.json",
                  '{"packages":{"":{},"ok":{"integrity":"x"},"bad":{"integrity":"x","resolved":"y"}}}')
         self.one(manners.lock_files, "bad carries a download address")
+
+
+class Rows(Tree):
+    def test_a_row_that_no_title_names_is_found(self):
+        named = [row for row in rows.expand(rows.PROMISED) if row != "R20"]
+        self.put("tests/e2e/a.test.mjs", f"onEachBus('{' '.join(named)} all of it', act);\n")
+        self.one(rows.rows_are_tested, "row R20")
+        self.put("tests/e2e/b.test.mjs", "// onEachBus\ntest(`R20 costs nothing (${bus})`, act);\n")
+        self.none(rows.rows_are_tested)
+
+    def test_rows_of_one_bus_and_rows_behind_the_beginning_do_not_count(self):
+        self.assertEqual(list(rows.named('test("R1 a", x); onEachBus("as R2 says", x); t.test(`R3 (${bus})`, x)')), [])
+        self.assertEqual(list(rows.named("onEachBus(\n  'R4 S5 it\\'s said', x)")), ["R4", "S5"])
+
+    def test_a_list_of_rows_has_ranges(self):
+        self.assertEqual(list(rows.expand("C1-C3 S10")), ["C1", "C2", "C3", "S10"])
 
 
 class Whole(Tree):
