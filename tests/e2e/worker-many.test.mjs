@@ -1,10 +1,13 @@
 // worker-many.test.mjs - many streams at once, several workers, stops, and what is left afterwards.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import test from 'node:test';
 import { onEachBus } from './lib/buses.mjs';
+import { fetchReader } from './lib/dialects.mjs';
 import { IS_SANITIZED, PATIENCE } from './lib/house.mjs';
-import { ask, Asked, block, open, wholeAnswer, Worker } from './lib/worker.mjs';
+import { ask, Asked, block, open, telemetryRows, wholeAnswer, Worker } from './lib/worker.mjs';
 import { delay, until } from './lib/wait.mjs';
 
 const stop = (house, task) => fetch(`${house.url}/v1/tasks/${task}/stop`, { method: 'POST' });
@@ -22,7 +25,46 @@ onEachBus('R9 ten streams at once are independent: those that fail touch no othe
   }
 });
 
-onEachBus('C9 no more connections to a provider than its pool has, and they are used again', async (t, bus) => {
+onEachBus('R9 five hundred chat streams at once: what fails touches no other, and no text crosses over', async (t, bus) => {
+  const house = await open(t, { bus, lines: ['max-connections 500', 'first-token-timeout-ms 60000', 'breaker-failures 0'] });
+  house.provider.script('m', { words: 8, pace_ms: 100 });
+  house.provider.script('bad', { status: 500, times: 10 });
+  house.provider.script('cut', { mode: 'stream', cut_at: 3, words: 8 }, { mode: 'plain', words: 8 });
+  const kindOf = (n) => (n % 100 === 17 ? 'bad' : n % 50 === 33 ? 'cut' : 'm'); // 5 and 10 of the 500
+  const seen = await Promise.all(Array.from({ length: 500 }, (_, n) => fetchReader(`${house.url}/api/v1/chat`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ message: `s${n}`, model: kindOf(n) }),
+  })));
+  for (const [n, { text, end }] of seen.entries()) {
+    if (kindOf(n) === 'bad') assert.deepEqual([text, end], ['Server error, please try again later.', 'error']);
+    else assert.deepEqual([text, end], [wholeAnswer(`s${n}`, 8), 'stop']);
+  }
+  await house.worker.says('generation finished', 500);
+}, { inTurn: true });
+
+onEachBus('C9 a pool has 50 connections unless told otherwise, and keeps them alive', async (t, bus) => {
+  const house = await open(t, { bus, lines: ['idle-timeout-ms 60000', 'first-token-timeout-ms 60000'] });
+  house.provider.script('held', { silent_at: 1 });
+  const held = await Promise.all(Array.from({ length: 60 }, () => Asked.start(house, { model: 'held' })));
+  await until(() => house.provider.calls.length >= 50, () => `50 calls, there are ${house.provider.calls.length}`, 20000);
+  await delay(300);
+  assert.equal(house.provider.calls.length, 50, 'ten wait for one of them');
+  assert.equal(house.provider.open, 50);
+  for (const { task } of held) await stop(house, task);
+  for (const run of held) assert.equal((await run.end()).type, 'stopped');
+  await until(() => house.provider.open === 0, () => `${house.provider.open} are still open`);
+  house.provider.forget();
+  house.provider.script('m', { words: 2, pace_ms: 20 });
+  for (let n = 0; n < 3; n++) {
+    const ends = await Promise.all(Array.from({ length: 40 }, () => ask(house)));
+    for (const end of ends) assert.equal(end.type, 'completion', end.code);
+  }
+  const used = new Set(house.provider.calls.map(({ connection }) => connection)).size;
+  assert.equal(house.provider.calls.length, 120);
+  assert.ok(used <= 50, `${used} connections for 120 calls`);
+  assert.equal(house.provider.open, used, 'none was closed');
+});
+
+onEachBus('C9 no more connections to a provider than its pool is told to have, and they are used again', async (t, bus) => {
   const house = await open(t, { bus, lines: ['max-connections 4'] });
   house.provider.script('m', { words: 5, pace_ms: 10 });
   await Promise.all(Array.from({ length: 12 }, () => ask(house)));
@@ -113,11 +155,35 @@ onEachBus('R12 after failed, stopped and timed-out streams descriptors and memor
   await assertBack(house.worker, before);
 });
 
-onEachBus('C14 a hundred streams at once, each whole and its own', async (t, bus) => {
-  const house = await open(t, { bus, lines: ['max-connections 100'] });
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+// Medians, by the worker's own clock: how it does on a machine of its own, and its p99, is in tests/bench. (Five
+// minutes are too long for a suite; how long streams of that length live is told there too.)
+onEachBus('C14 first tokens within 350 ms, within 500 with memory, which takes less than 200', async (t, bus) => {
+  const results = Array.from({ length: 10 }, (_, n) => ({ text: `Fact ${n}.`, score: 0.9 }));
+  const server = http.createServer((_, response) => response.end(JSON.stringify({ results }))).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  const house = await open(t, { bus, args: ['--memory-url', `http://127.0.0.1:${server.address().port}/`] });
+  for (const memory of [false, true]) for (let n = 0; n < 11; n++) await ask(house, { memory, live: true });
+  const rows = (await telemetryRows(house, 22)).map(({ payload_json: row }) => row);
+  assert.ok(rows.every(({ outcome }) => outcome === 'completed'));
+  const [without, withIt] = [rows.slice(0, 11), rows.slice(11)];
+  assert.ok(withIt.every(({ memory_results: count }) => count === 10), 'top_k 10');
+  const of = (list, name) => median(list.map((row) => row[name] ?? 0));
+  const figures = [of(without, 'ttft_ms'), of(withIt, 'ttft_ms'), of(withIt, 'memory_ms')];
+  t.diagnostic(`first token ${figures[0]} ms, with memory ${figures[1]} ms, of it the memory ${figures[2]} ms`);
+  assert.ok(figures[0] < 350 && figures[1] < 500 && figures[2] < 200, figures.join(' '));
+}, { inTurn: true });
+
+onEachBus('C14 a hundred streams at once: each whole and its own, none failed, fewer than one in twenty was tried again', async (t, bus) => {
+  const house = await open(t, { bus, lines: ['max-connections 100', 'first-token-timeout-ms 60000'] });
   house.provider.script('m', { words: 20, pace_ms: 20 });
   const ends = await Promise.all(Array.from({ length: 100 }, () => ask(house)));
   for (const end of ends) assert.equal(end.told.text, wholeAnswer(end.asked.task));
+  const rows = (await telemetryRows(house, 100)).map(({ type, payload_json: row }) => ({ type, ...row }));
+  assert.deepEqual(rows.filter(({ type, outcome }) => type === 'error' || outcome !== 'completed'), []);
+  assert.ok(rows.filter(({ provider_retry_count: count, fallbacks }) => count + fallbacks > 0).length < 5);
 });
 
 // ---- several workers: only with Redis are they processes of their own ----
@@ -151,12 +217,13 @@ test('N4 a worker that dies in the middle of an answer: the run ends with PRODUC
 });
 
 test('N2 a worker that dies before the first token: another one takes the run from its beginning', async (t) => {
-  const house = await open(t, { args: ['--lease-ms', '1000'] });
+  const args = ['--lease-ms', '1000', '--job-silent-ms', '1500'];
+  const house = await open(t, { args });
   house.provider.script('m', { times: 1, silent_at: 0 }, {});
   const run = await Asked.start(house);
   await until(() => house.provider.calls.length, 'the call');
   await house.worker.kill();
-  await secondWorker(house);
+  await secondWorker(house, args);
   const end = await run.end(40000 * PATIENCE);
   assert.equal(end.type, 'completion', end.code);
   assert.equal(end.told.text, wholeAnswer(run.task));
