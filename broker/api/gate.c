@@ -54,17 +54,9 @@ static void known(void *ctx, struct identity *identity, const char *error)
 static void ask(struct api *api, struct http_exchange *x,
                 void (*serve)(struct api *api, struct http_exchange *x))
 {
-    const struct http_request *request = x->request;
     struct gate_call *call = mem_new(sizeof(*call));
-    struct credentials credentials = {
-        .site = slice_of(api->options.default_site),
-        .origin = http_header(request, "origin"),
-        .host = http_header(request, "host"),
-        .cookie = http_header(request, "cookie"),
-        .authorization = http_header(request, "authorization"),
-        .api_key = http_header(request, "x-api-key"),
-        .is_tls = request->is_tls,
-    };
+    struct credentials credentials =
+        credentials_of(x->request, slice_of(api->options.default_site));
 
     *call = (struct gate_call){api, x, serve};
     x->owner_data = call;

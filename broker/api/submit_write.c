@@ -83,18 +83,6 @@ void submission_write_changes(const struct submission *s, struct buf *out)
         (void)buf_putc(out, '}');
 }
 
-static bool has_member(struct slice object, struct slice key)
-{
-    struct json_member member;
-    size_t at = 0;
-
-    while (json_next(object, &at, &member)) {
-        if (slice_equal(member.key, key))
-            return true;
-    }
-    return false;
-}
-
 static void put_member(struct buf *out, const struct json_member *member)
 {
     (void)buf_puts(out, out->len == 0 ? "{\"" : ",\"");
@@ -110,7 +98,7 @@ void submission_write_continue(const struct bus_kept *kept, struct slice changes
     size_t at = 0;
 
     while (json_next(kept->request, &at, &member)) {
-        if (!is_of_one_request(member.key) && !has_member(changes, member.key))
+        if (!is_of_one_request(member.key) && !json_has_raw(changes, member.key))
             put_member(out, &member);
     }
     put_partial(out, kept->request, kept->text);

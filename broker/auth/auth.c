@@ -1,5 +1,6 @@
 /* auth.c - the one question, handed to whoever answers it; and `none`, which trusts all. */
 /* SPDX-License-Identifier: MIT */
+#include "base/http.h"
 #include "base/mem.h"
 
 #include "auth/internal.h"
@@ -36,6 +37,19 @@ void identity_unref(struct identity *identity)
     free(identity->user);
     free(identity->site);
     free(identity);
+}
+
+struct credentials credentials_of(const struct http_request *request, struct slice site)
+{
+    return (struct credentials){
+        .site = site,
+        .origin = http_header(request, "origin"),
+        .host = http_header(request, "host"),
+        .cookie = http_header(request, "cookie"),
+        .authorization = http_header(request, "authorization"),
+        .api_key = http_header(request, "x-api-key"),
+        .is_tls = request->is_tls,
+    };
 }
 
 void auth_identify(struct auth *auth, const struct credentials *credentials,

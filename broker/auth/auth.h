@@ -21,6 +21,7 @@
  */
 struct auth;
 struct http_client;
+struct http_request;
 
 struct identity {
     unsigned refs;
@@ -43,6 +44,9 @@ struct credentials {
     struct slice api_key; /* X-API-Key */
     bool is_tls;
 };
+/* Borrows from both. */
+struct credentials credentials_of(const struct http_request *request,
+                                  struct slice site);
 
 /* `identity` is borrowed (take a reference to keep it); NULL when refused: then `error` is
  * the text that the original tells its clients ("No cookie transmitted.", "Unauthorized").

@@ -346,6 +346,18 @@ bool json_get(struct slice object, const char *key, struct json_member *member)
     return false;
 }
 
+bool json_has_raw(struct slice object, struct slice raw_key)
+{
+    struct json_member member;
+    size_t at = 0;
+
+    while (json_next(object, &at, &member)) {
+        if (slice_equal(member.key, raw_key))
+            return true;
+    }
+    return false;
+}
+
 /* ---- checked and picked in one pass ---- */
 
 static void note_member(const struct json_member *member, struct json_pick *picks,

@@ -42,6 +42,8 @@ bool json_next(struct slice container, size_t *at, struct json_member *member);
 /* The first member called `key` (plain ASCII, compared raw and, when it has escapes,
  * decoded). */
 bool json_get(struct slice object, const char *key, struct json_member *member);
+/* Whether `object` has a member whose key is written just so, escapes and all. */
+bool json_has_raw(struct slice object, struct slice raw_key);
 
 /* json_check(), and in the same pass the first member of each name, as json_get() finds it,
  * when `text` is an object. For what comes often and of which little is wanted. False leaves

@@ -138,8 +138,7 @@ void session_guard(struct session_set *set, const struct http_request *request,
                    const struct task_key *task, void (*done)(void *ctx, bool allowed),
                    void *ctx)
 {
-    struct guard_asker asker = {.credentials =
-                                    request_credentials(request, task->site)};
+    struct guard_asker asker = {.credentials = credentials_of(request, task->site)};
     struct guard_call *call;
 
     if (set->options.frappe.guard != TASK_GUARD_OWN) {

@@ -346,11 +346,9 @@ void write_error(struct buf *out, const char *code, const char *message,
 /* The site of a request: ?site= if given, else the default. False when it is malformed. */
 bool session_site(const struct session_set *set, struct slice query, struct buf *site);
 
-/* Whether the backend can say whose request it is, and what it is shown. */
+/* Whether anybody can say whose request it is. */
 bool request_may_be_known(const struct session_set *set,
                           const struct http_request *request);
-struct credentials request_credentials(const struct http_request *request,
-                                       struct slice site);
 
 /* ---- who may watch a task (guard.c) ---- */
 

@@ -78,17 +78,3 @@ bool request_may_be_known(const struct session_set *set,
             http_header(request, "authorization").ptr != NULL ||
             http_header(request, "x-api-key").ptr != NULL);
 }
-
-struct credentials request_credentials(const struct http_request *request,
-                                       struct slice site)
-{
-    return (struct credentials){
-        .site = site,
-        .origin = http_header(request, "origin"),
-        .host = http_header(request, "host"),
-        .cookie = http_header(request, "cookie"),
-        .authorization = http_header(request, "authorization"),
-        .api_key = http_header(request, "x-api-key"),
-        .is_tls = request->is_tls,
-    };
-}

@@ -221,7 +221,7 @@ static void ask_who(struct stream_call *call)
         open_for(call, (struct slice){0});
         return;
     }
-    credentials = request_credentials(stream->x->request, call->tasks[0].site);
+    credentials = credentials_of(stream->x->request, call->tasks[0].site);
     auth_identify(stream->session.set->options.auth, &credentials, known, call);
 }
 
@@ -249,7 +249,7 @@ static void ask_backend(struct stream *stream, struct stream_call *call)
 {
     struct session_set *set = stream->session.set;
     struct guard_asker asker = {
-        .credentials = request_credentials(stream->x->request, call->tasks[0].site)};
+        .credentials = credentials_of(stream->x->request, call->tasks[0].site)};
 
     /* One for ourselves: what is answered at once must not end the call meanwhile. */
     call->questions = call->count + 1;

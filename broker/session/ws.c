@@ -500,7 +500,7 @@ static unsigned accept_ws(void *ctx, const struct http_request *request, void **
     visit->user = mem_text(slice_of(""));
     buf_release(&site);
     *token = visit;
-    credentials = request_credentials(request, slice_of(visit->site));
+    credentials = credentials_of(request, slice_of(visit->site));
     if (set->options.frappe.guard == TASK_GUARD_BACKEND)
         visit->pass = guard_pass_new(&credentials);
     if (request_may_be_known(set, request)) {

@@ -264,25 +264,13 @@ static bool is_ours(struct slice key)
     return false;
 }
 
-static bool has_key(struct slice object, struct slice key)
-{
-    struct json_member member;
-    size_t at = 0;
-
-    while (json_next(object, &at, &member)) {
-        if (slice_equal(member.key, key))
-            return true;
-    }
-    return false;
-}
-
 static void put_extra(struct buf *out, struct slice extra, struct slice said)
 {
     struct json_member member;
     size_t at = 0;
 
     while (json_next(extra, &at, &member)) {
-        if (is_ours(member.key) || has_key(said, member.key))
+        if (is_ours(member.key) || json_has_raw(said, member.key))
             continue;
         buf_puts(out, ",\"");
         buf_slice(out, member.key);

@@ -369,6 +369,18 @@ static void an_escaped_key_is_the_same_key(void **state)
     assert_false(json_get(slice_of("{\"a\\\\/b\":8}"), "a/b", &member));
 }
 
+static void a_key_that_is_written_the_same_is_there(void **state)
+{
+    struct slice object = slice_of("{\"a\":1,\"b\\u0063\":{\"d\":2}}");
+    (void)state;
+    assert_true(json_has_raw(object, slice_of("a")));
+    assert_true(json_has_raw(object, slice_of("b\\u0063")));
+    assert_false(json_has_raw(object, slice_of("bc"))); /* json_get() decodes */
+    assert_false(json_has_raw(object, slice_of("d")));
+    assert_false(json_has_raw(object, slice_of("")));
+    assert_false(json_has_raw(slice_of("{}"), slice_of("a")));
+}
+
 static void members_are_picked_while_their_object_is_checked(void **state)
 {
     (void)state;
@@ -471,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_walk_takes_linear_time_behind_much_white_space),
         cmocka_unit_test(the_first_member_of_a_name_is_found),
         cmocka_unit_test(an_escaped_key_is_the_same_key),
+        cmocka_unit_test(a_key_that_is_written_the_same_is_there),
         cmocka_unit_test(members_are_picked_while_their_object_is_checked),
         cmocka_unit_test(whole_numbers_up_to_2_to_the_53_are_read),
         cmocka_unit_test(minifying_drops_white_space_outside_strings_only),
