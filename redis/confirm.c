@@ -159,21 +159,13 @@ static void send_errand(struct confirm *confirm, struct link *link, const char *
     link_command(link, argv, argc, done, errand);
 }
 
-static void read_replid(struct slice info, char out[REPLID_MAX])
+/* Of the master, as far as it is kept. */
+static struct slice replid_of(const struct reply *info)
 {
-    static const char name[] = "\nmaster_replid:";
-    const char *at =
-        info.len == 0 ? NULL : memmem(info.ptr, info.len, name, sizeof(name) - 1);
-    size_t n = 0;
+    struct slice replid = reply_info(info, "master_replid");
 
-    out[0] = '\0';
-    if (at == NULL)
-        return;
-    at += sizeof(name) - 1;
-    while (n < REPLID_MAX - 1 && at + n < info.ptr + info.len && at[n] > ' ')
-        n++;
-    memcpy(out, at, n);
-    out[n] = '\0';
+    return slice_make(replid.ptr,
+                      replid.len < REPLID_MAX ? replid.len : REPLID_MAX - 1);
 }
 
 static bool has(struct slice text, const char *words)
@@ -196,7 +188,6 @@ static void on_waited(void *ctx, const struct reply *reply)
 static void on_checked(void *ctx, const struct reply *reply)
 {
     struct confirm *confirm = errand_home(ctx);
-    char replid[REPLID_MAX];
 
     if (confirm == NULL)
         return;
@@ -205,8 +196,7 @@ static void on_checked(void *ctx, const struct reply *reply)
         leave(confirm);
         return;
     }
-    read_replid(reply_text(reply), replid);
-    if (strcmp(replid, confirm->replid) != 0) {
+    if (!slice_is(replid_of(reply), confirm->replid)) {
         link_drop(confirm->own, "it leads to another master than its neighbour");
         finish_round(confirm, CONFIRM_LOST, true);
     } else {
@@ -272,7 +262,9 @@ static void on_looked(void *ctx, const struct reply *reply)
     } else if (reply_kind(reply) == REPLY_ERROR || !has(info, "state=online")) {
         finish_round(confirm, CONFIRM_DONE, false);
     } else {
-        read_replid(info, confirm->replid);
+        struct slice replid = replid_of(reply);
+        (void)snprintf(confirm->replid, REPLID_MAX, "%.*s", (int)replid.len,
+                       replid.len == 0 ? "" : replid.ptr);
         connect_own(confirm);
     }
     leave(confirm);

@@ -40,32 +40,6 @@ const char *fitness_state_name(enum fitness_state state)
 
 /* ---- what was answered ---- */
 
-/* The value behind "\nname:" in an answer of INFO; empty when it has none. */
-static struct slice info_value(struct slice info, const char *name)
-{
-    const char *at =
-        info.len == 0 ? NULL : memmem(info.ptr, info.len, name, strlen(name));
-    const char *end;
-    size_t rest;
-
-    if (at == NULL)
-        return slice_make(NULL, 0);
-    at += strlen(name);
-    rest = info.len - (size_t)(at - info.ptr);
-    end = memchr(at, '\r', rest);
-    return slice_make(at, end == NULL ? rest : (size_t)(end - at));
-}
-
-static uint64_t number_of(struct slice digits)
-{
-    uint64_t number = 0;
-
-    for (size_t i = 0; i < digits.len && i < 19; i++)
-        if (digits.ptr[i] >= '0' && digits.ptr[i] <= '9')
-            number = number * 10 + (uint64_t)(digits.ptr[i] - '0');
-    return number;
-}
-
 static void keep(char *out, size_t size, struct slice text)
 {
     (void)snprintf(out, size, "%.*s", (int)text.len, text.len == 0 ? "" : text.ptr);
@@ -101,26 +75,26 @@ static void conclude(struct fitness *fitness, enum fitness_state state)
 
 static void send_question(struct fitness *fitness);
 
-static void take_info(struct fitness *fitness, struct slice info)
+static void take_info(struct fitness *fitness, const struct reply *info)
 {
-    struct slice version = info_value(info, "\nredis_version:");
-    struct slice policy = info_value(info, "\nmaxmemory_policy:");
-    struct slice limit = info_value(info, "\nmaxmemory:");
-    uint64_t used = number_of(info_value(info, "\nused_memory:"));
+    struct slice version = reply_info(info, "redis_version");
+    struct slice policy = reply_info(info, "maxmemory_policy");
+    bool has_limit = reply_info(info, "maxmemory").len > 0;
+    uint64_t used = reply_info_u64(info, "used_memory");
     /* What Redis does not count when it compares: buffers of replicas and of the file. */
-    uint64_t apart = number_of(info_value(info, "\nmem_not_counted_for_evict:"));
+    uint64_t apart = reply_info_u64(info, "mem_not_counted_for_evict");
 
     if (version.len > 0) {
         keep(fitness->version, sizeof(fitness->version), version);
         fitness->is_old = is_old(fitness->version);
     }
-    if (policy.len == 0 || limit.len == 0) {
+    if (policy.len == 0 || !has_limit) {
         fitness->wants_config = true;
         send_question(fitness);
         return;
     }
     keep(fitness->policy, sizeof(fitness->policy), policy);
-    fitness->limit_bytes = number_of(limit);
+    fitness->limit_bytes = reply_info_u64(info, "maxmemory");
     if (fitness->limit_bytes > 0 && used > fitness->limit_bytes + apart)
         conclude(fitness, FITNESS_FULL);
     else
@@ -132,11 +106,11 @@ static void take_config(struct fitness *fitness, const struct reply *reply)
 {
     for (size_t i = 0; i + 1 < reply_count(reply); i += 2) {
         struct slice name = reply_text(reply_at(reply, i));
-        struct slice value = reply_text(reply_at(reply, i + 1));
+        const struct reply *value = reply_at(reply, i + 1);
         if (slice_is(name, "maxmemory"))
-            fitness->limit_bytes = number_of(value);
+            fitness->limit_bytes = reply_u64(value);
         else if (slice_is(name, "maxmemory-policy"))
-            keep(fitness->policy, sizeof(fitness->policy), value);
+            keep(fitness->policy, sizeof(fitness->policy), reply_text(value));
     }
     conclude(fitness, fitness->policy[0] == '\0' ? FITNESS_UNCHECKED : FITNESS_GOOD);
 }
@@ -155,7 +129,7 @@ static void on_answer(void *ctx, const struct reply *reply)
     if (fitness->wants_config) {
         take_config(fitness, reply); /* an error is an empty list */
     } else if (reply_kind(reply) == REPLY_TEXT) {
-        take_info(fitness, reply_text(reply));
+        take_info(fitness, reply);
     } else {
         fitness->wants_config = true;
         send_question(fitness);

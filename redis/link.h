@@ -106,6 +106,10 @@ uint64_t reply_u64(const struct reply *reply);
 size_t reply_count(const struct reply *reply);
 /* The i-th of a REPLY_LIST; NULL past the end. */
 const struct reply *reply_at(const struct reply *reply, size_t i);
+/* Of an answer to INFO: what its line "field:" says; empty where it has none. */
+struct slice reply_info(const struct reply *reply, const char *field);
+/* The same made of decimal digits; 0 otherwise. */
+uint64_t reply_info_u64(const struct reply *reply, const char *field);
 
 typedef void link_done(void *ctx, const struct reply *reply);
 /* Queues a command (arguments are copied). `done` may be NULL. */

@@ -70,3 +70,27 @@ const struct reply *reply_at(const struct reply *reply, size_t i)
         return NULL;
     return (const struct reply *)(const void *)inside(reply)->element[i];
 }
+
+struct slice reply_info(const struct reply *reply, const char *field)
+{
+    struct slice rest = reply_text(reply);
+    size_t name = strlen(field);
+
+    while (rest.len > 0) {
+        const char *end = memchr(rest.ptr, '\n', rest.len);
+        size_t line = end == NULL ? rest.len : (size_t)(end - rest.ptr);
+        size_t step = end == NULL ? line : line + 1;
+        if (line > name && memcmp(rest.ptr, field, name) == 0 &&
+            rest.ptr[name] == ':') {
+            bool has_return = rest.ptr[line - 1] == '\r';
+            return slice_make(rest.ptr + name + 1, line - name - 1 - has_return);
+        }
+        rest = slice_make(rest.ptr + step, rest.len - step);
+    }
+    return slice_make(NULL, 0);
+}
+
+uint64_t reply_info_u64(const struct reply *reply, const char *field)
+{
+    return digits_u64(reply_info(reply, field));
+}

@@ -262,9 +262,35 @@ static void a_master_that_became_a_replica_is_left_and_nothing_is_lost(void **st
     shop_close(&shop);
 }
 
+static void on_info(void *ctx, const struct reply *info)
+{
+    bool *has_told = ctx;
+
+    assert_non_null(info);
+    assert_true(slice_is(reply_info(info, "maxmemory"), "0"));
+    assert_true(slice_is(reply_info(info, "maxmemory_policy"), "noeviction"));
+    assert_int_equal(reply_info(info, "max").len, 0);
+    assert_int_equal(reply_info(info, "policy").len, 0);
+    assert_int_equal(reply_info(info, "").len, 0);
+    assert_true(reply_info_u64(info, "used_memory") > 0);
+    assert_int_equal(reply_info_u64(info, "maxmemory_policy"), 0);
+    *has_told = true;
+}
+
+static void an_answer_to_info_is_read_by_its_lines(void **state)
+{
+    struct scene *scene = *state;
+    struct slice argv[2] = {slice_of("INFO"), slice_of("memory")};
+    bool has_told = false;
+
+    link_command(scene->admin, argv, 2, on_info, &has_told);
+    scene_until_flag(scene, &has_told);
+}
+
 int test_fitness(void)
 {
     struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_to_info_is_read_by_its_lines),
         cmocka_unit_test(a_redis_that_keeps_what_it_has_is_fit),
         cmocka_unit_test(the_policy_counts_together_with_a_limit_only),
         cmocka_unit_test(a_full_redis_is_told_until_it_has_room),
