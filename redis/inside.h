@@ -97,6 +97,8 @@ void link_tell_trouble(struct link *link, const char *phrase);
 void link_send_now(struct link *link, const struct slice *argv, size_t argc,
                    struct waiter waiter);
 void link_take_reply(struct link *link, const struct reply *reply);
+/* What a server says to PING: false where it is not to be used. */
+bool link_is_there(const struct reply *reply);
 /* Begins an attempt: asks sentinels, or connects. */
 void link_begin(struct link *link);
 extern const struct sentinel_owner link_sentinel_owner;

@@ -103,7 +103,7 @@ static void on_pushed(struct link *link, const struct reply *reply)
         if (subscriptions_confirm(&link->subs, channel) &&
             link->options.on_subscribed != NULL)
             link->options.on_subscribed(link->options.ctx, channel);
-    } else if (reply_kind(reply) == REPLY_ERROR) {
+    } else if (!link_is_there(reply)) {
         link->stats.errors++;
         link_lose(link, "a subscription was refused by the server");
     }

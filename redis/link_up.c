@@ -49,6 +49,16 @@ static void handshake_step(struct link *link)
         went_up(link);
 }
 
+/* A server that cannot save to its disk refuses PING as it refuses writes, and is there all
+ * the same: it can be read, and listened to. */
+bool link_is_there(const struct reply *reply)
+{
+    struct slice text = reply_text(reply);
+
+    return reply_kind(reply) != REPLY_ERROR ||
+           (text.len >= 7 && memcmp(text.ptr, "MISCONF", 7) == 0);
+}
+
 static void on_handshake(void *ctx, const struct reply *reply)
 {
     struct link *link = ctx;
@@ -56,7 +66,7 @@ static void on_handshake(void *ctx, const struct reply *reply)
 
     if (reply == NULL)
         return;
-    if (reply_kind(reply) != REPLY_ERROR) {
+    if (link_is_there(reply)) {
         handshake_step(link);
         return;
     }

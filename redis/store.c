@@ -233,7 +233,8 @@ static void on_answer(void *ctx, const struct reply *reply)
         send_script(call, true);
         return;
     }
-    if (reply != NULL && call->script != NULL && reply_kind(reply) == REPLY_ERROR)
+    if (reply != NULL && reply_kind(reply) == REPLY_ERROR &&
+        (call->script != NULL || store_refusal_of(reply) == STORE_REFUSED_DENIED))
         refused(call->store, store_refusal_of(reply));
     /* Out of the list: `finish` may free the store, which tells all that are in it. */
     list_remove(&call->node);

@@ -222,6 +222,18 @@ static void put_ids(struct buf *body, const struct publish_result *result)
     buf_putc(body, ']');
 }
 
+static const char *message_of(const struct batch *batch,
+                              const struct publish_result *result)
+{
+    struct bus *bus = batch->pending->api->bus;
+    const char *trouble =
+        result->status == PUBLISH_UNAVAILABLE ? bus->ops->trouble(bus) : NULL;
+
+    if (result->detail != NULL)
+        return result->detail;
+    return trouble != NULL ? trouble : "the events were refused";
+}
+
 static void published(void *ctx, const struct publish_result *result)
 {
     struct batch *batch = ctx;
@@ -233,8 +245,7 @@ static void published(void *ctx, const struct publish_result *result)
     } else {
         buf_printf(body, "{\"error\":{\"code\":\"%s\",\"message\":",
                    publish_status_name(result->status));
-        json_quote(body, slice_of(result->detail == NULL ? "the events were refused"
-                                                         : result->detail));
+        json_quote(body, slice_of(message_of(batch, result)));
         buf_putc(body, '}');
     }
     put_id(body, "first", result->first);

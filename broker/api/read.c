@@ -71,9 +71,12 @@ static void wait_answer(struct wait *wait)
 {
     struct pending *pending = wait->pending;
     const struct topic *topic = wait->reader.topic;
+    struct bus *bus = pending->api->bus;
+    const char *trouble = bus->ops->trouble(bus);
 
     if (topic_phase(topic) != TOPIC_READY)
-        pending_error(pending, 503, "UNAVAILABLE", "the event store cannot be reached",
+        pending_error(pending, 503, "UNAVAILABLE",
+                      trouble != NULL ? trouble : "the event store cannot be reached",
                       NULL);
     else if (topic_was_erased(topic))
         pending_error(pending, 410, "GONE", "the task has expired or was erased", NULL);

@@ -15,8 +15,10 @@
 #define BUS_LOAD_ENTRIES 256
 /* Entries read at a time when a gap is healed, or of the past. */
 #define BUS_RANGE_CHUNK 500
-/* A watched, unfinished task that was silent for so long is compared with Redis. */
-#define BUS_PROBE_MS 5000
+/* So often a watched, unfinished task is compared with Redis, unless something was heard of
+ * it just now: what never came is found within the sum. */
+#define BUS_PROBE_MS  5000
+#define BUS_SILENT_MS 1000
 #define BUS_TICK_MS  100
 /* Sweeping open runs: so many each time. */
 #define BUS_SWEEP_MS    1000

@@ -172,7 +172,7 @@ void bus_server_watch(struct bus_redis *bus, struct counters *counters)
                        store_refusal_name((enum store_refusal)i));
         bus->refusals[i] =
             counters_add(counters, COUNTER_TOTAL, "redis_refusals_total", label,
-                         "Writes of this broker that Redis answered with an error");
+                         "What this broker wrote and Redis refused, and what an ACL denied");
     }
     for (int i = 0; i < FITNESS_STATES; i++) {
         (void)snprintf(label, sizeof(label), "state=\"%s\"",

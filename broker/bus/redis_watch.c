@@ -190,7 +190,7 @@ void bus_watch_resume(struct bus_redis *bus)
 static void probe(struct watch *watch, uint64_t now)
 {
     const struct run *run = topic_run(watch->topic);
-    bool is_silent = now - watch->heard_ms >= BUS_PROBE_MS;
+    bool is_silent = now - watch->heard_ms >= BUS_SILENT_MS;
 
     if (watch->step == STEP_LIVE && is_silent && !run_state_is_final(run->state))
         watch_go(watch, STEP_LOOK);

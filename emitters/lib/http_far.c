@@ -109,6 +109,7 @@ void http_far_post(struct http_far *far, const struct publish_request *request,
             buf_putc(&body, '\n');
         buf_slice(&body, request->events[i].json);
     }
+    far->is_looking = false;
     struct http_client_request http = {
         .method = "POST",
         .header_count = far->header_count + count,
@@ -124,6 +125,7 @@ void http_far_post(struct http_far *far, const struct publish_request *request,
 void http_far_get(struct http_far *far, const struct task_key *task,
                   http_far_done *done, void *ctx)
 {
+    far->is_looking = true;
     struct http_client_request http = {
         .header_count = far->header_count,
         .response_limit_bytes = ANSWER_LIMIT_BYTES,
@@ -135,16 +137,33 @@ void http_far_get(struct http_far *far, const struct task_key *task,
 
 /* ---- reading ---- */
 
+/* {"error":{"code":..,"message":".."}}: what is said to people, as it stands there. */
+static struct slice message_of(struct slice body)
+{
+    struct json_member error;
+    struct json_member message;
+    bool is_told = json_check(body) && json_get(body, "error", &error) &&
+                   error.kind == JSON_OBJECT &&
+                   json_get(error.value, "message", &message) &&
+                   message.kind == JSON_STRING;
+    return is_told ? json_string_raw(message.value) : slice_of("");
+}
+
 void http_far_note(struct http_far *far, const struct http_client_result *http)
 {
     far->call = NULL;
     if (far->trouble == NULL || http->outcome == HTTP_CLIENT_CANCELLED)
         return;
-    far->trouble[0] = 0;
-    if (http->outcome != HTTP_CLIENT_OK)
+    if (http->outcome != HTTP_CLIENT_OK) {
         snprintf(far->trouble, SINK_TROUBLE_SIZE, "%s", http->detail);
-    else if (http->status >= 400 && http->status != 404)
-        snprintf(far->trouble, SINK_TROUBLE_SIZE, "HTTP status %u", http->status);
+    } else if (http->status >= 400 && http->status != 404) {
+        struct slice message = message_of(http->body);
+        snprintf(far->trouble, SINK_TROUBLE_SIZE, "HTTP status %u%s%.*s", http->status,
+                 message.len > 0 ? ": " : "", (int)message.len, message.ptr);
+    } else if (!far->is_looking) {
+        /* That it can be looked at does not mean that it takes anything. */
+        far->trouble[0] = 0;
+    }
 }
 
 bool http_far_read_id(struct slice body, const char *name, struct event_id *id)

@@ -15,6 +15,7 @@ struct http_far {
     size_t header_count;
     uint64_t timeout_ms;
     char *trouble; /* or NULL */
+    bool is_looking;
 };
 
 typedef void http_far_done(void *ctx, const struct http_client_result *result);
