@@ -19,7 +19,7 @@
  * it just now: what never came is found within the sum. */
 #define BUS_PROBE_MS  5000
 #define BUS_SILENT_MS 1000
-#define BUS_TICK_MS  100
+#define BUS_TICK_MS   100
 /* Sweeping open runs: so many each time. */
 #define BUS_SWEEP_MS    1000
 #define BUS_SWEEP_TASKS 200

@@ -170,9 +170,9 @@ void bus_server_watch(struct bus_redis *bus, struct counters *counters)
     for (int i = 0; i < STORE_REFUSALS; i++) {
         (void)snprintf(label, sizeof(label), "reason=\"%s\"",
                        store_refusal_name((enum store_refusal)i));
-        bus->refusals[i] =
-            counters_add(counters, COUNTER_TOTAL, "redis_refusals_total", label,
-                         "What this broker wrote and Redis refused, and what an ACL denied");
+        bus->refusals[i] = counters_add(
+            counters, COUNTER_TOTAL, "redis_refusals_total", label,
+            "What this broker wrote and Redis refused, and what an ACL denied");
     }
     for (int i = 0; i < FITNESS_STATES; i++) {
         (void)snprintf(label, sizeof(label), "state=\"%s\"",

@@ -10,6 +10,9 @@
 
 #define ASK_MS       1000
 #define HALF_OPEN_MS 4000
+/* What producers have sent is carried out before a silence: else it would renew their leases
+ * behind it. */
+#define ON_ITS_WAY_MS 150
 /* More than the kernel holds for a client that does not read, with room for the rest. */
 #define JUNK_MESSAGES 400
 #define JUNK_BYTES    65536
@@ -98,6 +101,11 @@ static void remedy_now(struct world *world, const struct remedy *remedy)
     case REMEDY_KILL_REDIS:
         report_note(world, -1, "redis: killed, comes back with what it had");
         kill_redis(world, remedy->target);
+        return;
+    case REMEDY_SILENCE_REDIS:
+        process_signal(&world->redis, SIGSTOP);
+        later(world, &(struct remedy){.kind = REMEDY_CONTINUE_REDIS,
+                                      .length_ms = remedy->target});
         return;
     case REMEDY_START_BROKER:
         restart_broker(world, remedy);
@@ -217,10 +225,10 @@ static void hurt_redis(struct world *world, const struct fault *fault)
             runs_lost_data(world);
         return;
     case FAULT_REDIS_SILENCE:
-        process_signal(&world->redis, SIGSTOP);
         hold_cable(world, fault);
-        later(world, &(struct remedy){.kind = REMEDY_CONTINUE_REDIS,
-                                      .length_ms = fault->length_ms});
+        later(world, &(struct remedy){.kind = REMEDY_SILENCE_REDIS,
+                                      .length_ms = ON_ITS_WAY_MS,
+                                      .target = fault->length_ms});
         return;
     case FAULT_REDIS_KILL_PUBSUB:
         (void)ASK_REDIS(world, "CLIENT", "KILL", "TYPE", "pubsub");
@@ -290,6 +298,36 @@ static bool stop_run(struct world *world, const struct fault *fault)
     return false;
 }
 
+/* While no producer reaches Redis, those of every second task are let be: runs that are well,
+ * and must outlive it. */
+static bool is_spared(const struct world *world, const struct task *task)
+{
+    return world->cable.is_held && task->number % 2 == 1;
+}
+
+/* Who opens last wins: the older one must have been opened. */
+static bool may_be_superseded(const struct task *task)
+{
+    const struct run *run = task_run(task);
+
+    return task->phase == TASK_RUNNING && run_is_on(run) && task_may_begin(task) &&
+           atomic_load(&run->journal->flushed) > 0;
+}
+
+/* The task that is meant, or the next one of which it is possible. */
+static bool supersede_run(struct world *world, const struct fault *fault)
+{
+    for (unsigned i = 0; i < world->options->tasks; i++) {
+        struct task *task = &world->tasks[(fault->target + i) % world->options->tasks];
+        if (is_spared(world, task) || !may_be_superseded(task))
+            continue;
+        task_run(task)->facts.was_superseded = true;
+        task_begin_run(world, task);
+        return true;
+    }
+    return false;
+}
+
 static bool hurt_producer(struct world *world, const struct fault *fault)
 {
     struct task *task = &world->tasks[fault->target];
@@ -297,19 +335,17 @@ static bool hurt_producer(struct world *world, const struct fault *fault)
 
     if (fault->kind == FAULT_EMITTER_CUT)
         return cable_cut(&world->cable, fault->target);
-    if (task->phase != TASK_RUNNING || !run_is_on(run))
+    if (fault->kind == FAULT_RUN_SUPERSEDE)
+        return supersede_run(world, fault);
+    if (task->phase != TASK_RUNNING || !run_is_on(run) || is_spared(world, task))
         return false;
     if (fault->kind == FAULT_EMITTER_KILL) {
         run->facts.was_killed = true;
         process_signal(&run->producer, SIGKILL);
     } else if (fault->kind == FAULT_EMITTER_PAUSE) {
         pause_producer(world, run, fault);
-    } else if (fault->kind == FAULT_RUN_STOP) {
+    } else {
         return stop_run(world, fault);
-    } else if (task_may_begin(task) && atomic_load(&run->journal->flushed) > 0) {
-        /* (Who opens last wins: the older one must have been opened.) */
-        run->facts.was_superseded = true;
-        task_begin_run(world, task);
     }
     return true;
 }

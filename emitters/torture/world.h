@@ -57,7 +57,8 @@ struct task {
 enum remedy_kind {
     REMEDY_START_REDIS,
     REMEDY_RELEASE_CABLE,
-    REMEDY_KILL_REDIS, /* the second half of a fault */
+    REMEDY_KILL_REDIS, /* the second half of a fault, and so is the next */
+    REMEDY_SILENCE_REDIS,
     REMEDY_START_BROKER,
     REMEDY_CONTINUE_REDIS,
     REMEDY_CONTINUE_BROKER,

@@ -90,6 +90,34 @@ static void two_minutes_have_every_fault(void **state)
     }
 }
 
+/* So that it does not hang on the seed whether a build that does not heal, or does not ask for
+ * leases, is found within a minute. */
+static void it_opens_with_lost_messages_and_a_silence_longer_than_a_lease(void **state)
+{
+    static const enum fault_kind first[] = {
+        FAULT_REDIS_KILL_PUBSUB, FAULT_REDIS_SILENCE, FAULT_REDIS_OUTPUT_LIMIT};
+
+    (void)state;
+    for (uint64_t seed = 1; seed < 300; seed++) {
+        struct schedule_wants w = wants(seed, 60000);
+        unsigned found = 0;
+        size_t count;
+        struct fault *faults = schedule_make(&w, &count);
+        for (size_t i = 0; i < count && found < 3; i++) {
+            if (faults[i].kind < FAULT_BROKER_KILL)
+                continue;
+            assert_int_equal(faults[i].kind, first[found++]);
+            assert_true(faults[i].at_ms < 18000);
+            if (faults[i].kind != FAULT_REDIS_SILENCE)
+                continue;
+            assert_true(faults[i].length_ms > w.lease_ms);
+            assert_true(faults[i].length_ms <= w.lease_ms + 2500);
+        }
+        assert_int_equal(found, 3);
+        free(faults);
+    }
+}
+
 static void no_pause_of_a_producer_is_about_as_long_as_its_lease(void **state)
 {
     struct schedule_wants w = wants(3, 600000);
@@ -112,6 +140,7 @@ int run_schedule_tests(void)
         cmocka_unit_test(another_seed_draws_others),
         cmocka_unit_test(faults_stand_in_the_order_of_time_and_hit_what_exists),
         cmocka_unit_test(two_minutes_have_every_fault),
+        cmocka_unit_test(it_opens_with_lost_messages_and_a_silence_longer_than_a_lease),
         cmocka_unit_test(no_pause_of_a_producer_is_about_as_long_as_its_lease),
     };
 
