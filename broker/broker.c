@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/diag.h"
+#include "base/spare.h"
 #include "bus/bus.h"
 #include "engine/sio.h"
 #include "hired.h"
@@ -37,6 +38,7 @@ struct broker {
     struct api *api;
     struct buf models; /* GET /v1/models */
     struct server *server;
+    struct spare *spare;
     struct timer drain_bound;
     unsigned undrained; /* the server, and the worker whose runs others can read */
     bool is_draining;
@@ -369,6 +371,14 @@ static void drain(struct broker *broker)
     server_drain(broker->server, set->drain_ms, on_drained, broker);
 }
 
+/* What memory goes with: see base/spare.h. */
+static size_t count_alive(void *ctx)
+{
+    const struct broker *broker = ctx;
+
+    return hub_topic_count(broker->hub) + server_connections(broker->server);
+}
+
 struct broker *broker_new(const struct settings *settings, struct buf *error)
 {
     struct broker *broker = calloc(1, sizeof(*broker));
@@ -393,6 +403,7 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     make_api(broker);
     if (!make_server(broker, error))
         goto fail;
+    broker->spare = spare_new(broker->loop, count_alive, broker);
     return broker;
 fail:
     /* libwebsockets closes a descriptor of its own twice on its way out: no link may have
@@ -457,6 +468,7 @@ void broker_free(struct broker *broker)
     free_sources(broker);
     telemetry_free(broker->telemetry);
     timer_release(&broker->drain_bound);
+    spare_free(broker->spare);
     hub_free(broker->hub);
     counters_free(broker->counters);
     loop_free(broker->loop);

@@ -337,7 +337,8 @@ static void tell_done(struct http_client_call *call)
     call->is_told = true;
     list_remove(&call->node);
     list_remove(&call->ready_node);
-    call->client->count--;
+    if (--call->client->count == 0)
+        http_client_rest(call->client);
     fill_result(call, &result);
     call->on_done(call->ctx, &result);
 }

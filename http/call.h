@@ -11,6 +11,7 @@ struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct timer curl_timer;
+    struct timer keep_alive; /* runs while there are no calls */
     struct turn_task deliver;
     struct list calls; /* on_done not yet told */
     struct list ready; /* something to tell */
@@ -66,6 +67,9 @@ void http_call_fail(struct http_client_call *call, enum http_client_outcome outc
 /* Tells the owner what has come; the call may be gone afterwards. */
 void http_call_tell(struct http_client_call *call);
 void http_call_cancel(struct http_client_call *call);
+
+/* The last call has been told its end: connections are kept for a while. */
+void http_client_rest(struct http_client *client);
 
 /* Puts the call on the ready list and the delivery on the turn's end. */
 void http_call_ready(struct http_client_call *call);

@@ -133,15 +133,24 @@ void http_call_ready(struct http_client_call *call)
     turn_defer(call->client->loop, &call->client->deliver);
 }
 
-static void client_destroy(struct http_client *client)
+/* With it go its connections; no call may be in it. */
+static void multi_close(struct http_client *client)
 {
     curl_multi_cleanup(client->multi); /* may still want the timer and the sockets */
-    timer_release(&client->curl_timer);
-    turn_cancel(&client->deliver);
+    client->multi = NULL;
+    timer_stop(&client->curl_timer);
     LIST_FOR_EACH(it, tmp, &client->fds)
     {
         unwatch(LIST_ENTRY(it, struct watched_fd, node));
     }
+}
+
+static void client_destroy(struct http_client *client)
+{
+    multi_close(client);
+    timer_release(&client->curl_timer);
+    timer_release(&client->keep_alive);
+    turn_cancel(&client->deliver);
     free(client);
 }
 
@@ -161,6 +170,39 @@ static void deliver(struct turn_task *task)
     client->is_delivering = false;
     if (client->is_doomed)
         client_destroy(client);
+}
+
+/* ---- idle connections ---- */
+
+static void multi_open(struct http_client *client)
+{
+    const struct http_client_options *o = &client->options;
+    CURLM *multi = curl_multi_init();
+    if (multi == NULL)
+        abort();
+    client->multi = multi;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_wants_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)o->max_connections);
+    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                      (long)o->max_connections_per_host);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)o->max_idle_connections);
+}
+
+/* curl has no word for "close what is idle": a new multi begins without connections. */
+static void on_keep_alive(struct timer *timer)
+{
+    struct http_client *client = LIST_ENTRY(timer, struct http_client, keep_alive);
+    multi_close(client);
+    multi_open(client);
+}
+
+void http_client_rest(struct http_client *client)
+{
+    if (client->options.keep_alive_ms > 0 && !client->is_doomed)
+        timer_start(&client->keep_alive, client->options.keep_alive_ms, 0);
 }
 
 /* ---- the public face ---- */
@@ -194,19 +236,9 @@ struct http_client *http_client_new(struct loop *loop,
     list_init(&client->ready);
     list_init(&client->fds);
     timer_init(&client->curl_timer, loop, on_curl_timer);
+    timer_init(&client->keep_alive, loop, on_keep_alive);
     turn_task_init(&client->deliver, deliver);
-    CURLM *multi = curl_multi_init();
-    if (multi == NULL)
-        abort();
-    client->multi = multi;
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_wants_timer);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)o->max_connections);
-    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                      (long)o->max_connections_per_host);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)o->max_idle_connections);
+    multi_open(client);
     return client;
 }
 
@@ -228,6 +260,7 @@ struct http_client_call *http_client_start(struct http_client *client,
     struct http_client_call *call = http_call_new(client, request);
     list_push_back(&client->calls, &call->node);
     client->count++;
+    timer_stop(&client->keep_alive);
     if (call->is_finished)
         return call;
     if (client->count > client->options.max_calls) {

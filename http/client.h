@@ -28,7 +28,10 @@ struct http_client_options {
     size_t max_connections;          /* (10000) open; calls wait for one */
     size_t max_connections_per_host; /* (0 = no bound of its own) */
     size_t max_idle_connections;     /* (50) kept alive for reuse */
-    bool uses_proxy;                 /* obey http_proxy, https_proxy, no_proxy */
+    /* (never) when there was no call for so long, all connections are closed: curl by itself
+     * looks at idle ones only when it is asked for the next call */
+    uint64_t keep_alive_ms;
+    bool uses_proxy;    /* obey http_proxy, https_proxy, no_proxy */
     bool refuses_http2; /* over TLS it is used where the server offers it */
     const char *
         ca_file; /* PEM, instead of the system's; borrowed; NULL or "" = the system's */

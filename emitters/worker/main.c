@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "report.h"
 #include "worker_settings.h"
 
@@ -21,6 +22,7 @@ struct program {
     unsigned log_format;
     struct loop *loop;
     struct worker *running;
+    struct spare *spare;
     struct timer deadline;
     bool is_ending;
 };
@@ -106,6 +108,14 @@ static void on_signal(void *ctx, int signum)
 
 /* ---- the beginning ---- */
 
+/* What memory goes with: see base/spare.h. */
+static size_t count_alive(void *ctx)
+{
+    const struct program *program = ctx;
+
+    return worker_active(program->running);
+}
+
 static int work(struct program *program, struct buf *error)
 {
     struct providers providers = {0};
@@ -135,7 +145,9 @@ static int work(struct program *program, struct buf *error)
         worker_settings_tell(&providers);
         loop_on_signal(program->loop, SIGTERM, on_signal, program);
         loop_on_signal(program->loop, SIGINT, on_signal, program);
+        program->spare = spare_new(program->loop, count_alive, program);
         loop_run(program->loop);
+        spare_free(program->spare);
         worker_free(program->running);
         status = EXIT_SUCCESS;
     }

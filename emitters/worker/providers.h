@@ -33,6 +33,7 @@ struct provider {
     uint64_t total_timeout_ms;
     uint64_t plain_timeout_ms;
     uint64_t max_connections;
+    uint64_t keep_alive_ms;
     bool uses_http2;
     bool wants_usage;
     unsigned max_tokens_name; /* enum prompt_max_tokens */

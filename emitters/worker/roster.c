@@ -67,6 +67,7 @@ static bool open_seat(struct seat *seat, struct loop *loop,
     struct http_client_options options = {
         .max_connections_per_host = (size_t)provider->max_connections,
         .max_idle_connections = (size_t)provider->max_connections,
+        .keep_alive_ms = provider->keep_alive_ms,
         .uses_proxy = true,
         .refuses_http2 = !provider->uses_http2,
         .ca_file = provider->ca_file,

@@ -46,6 +46,7 @@ MAY_SEE = {
     "uthash.h": ["base"],
     "utlist.h": ["base"],
     "systemd": ["base", "broker"],
+    "malloc.h": ["base"],
 }
 SYSTEM = set("""
 assert ctype dirent errno fcntl fnmatch getopt inttypes limits locale math netdb poll pthread pwd sched

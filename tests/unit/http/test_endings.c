@@ -21,6 +21,19 @@ static void a_collected_body_past_its_limit_ends_the_call(void **state)
     rig_end(&rig);
 }
 
+/* What a scripted server says later. */
+struct late {
+    struct timer timer;
+    struct rig *rig;
+};
+
+static void one_is_gone(void *ctx)
+{
+    struct rig *rig = ctx;
+    if (--rig->waiting == 0)
+        loop_stop(rig->loop);
+}
+
 static void
 what_is_sent_once_is_not_sent_again_on_a_connection_that_closes(void **state)
 {
@@ -43,6 +56,62 @@ what_is_sent_once_is_not_sent_again_on_a_connection_that_closes(void **state)
         forget(&seen);
         rig_end(&rig);
     }
+}
+
+static void idle_connections_are_closed_when_nothing_was_asked_for_long(void **state)
+{
+    struct rig rig;
+    struct seen seen[3];
+    (void)state;
+    rig_start(&rig, &(struct http_client_options){.keep_alive_ms = 30});
+    rig.answer = HELLO;
+    for (int i = 0; i < 3; i++) {
+        watch(&rig, &seen[i]);
+        start(&rig, &seen[i], (struct http_client_request){0});
+    }
+    scripted_on_gone(rig.server, one_is_gone);
+    rig.waiting += 3; /* the loop goes on until the server has seen all of them end */
+    loop_run(rig.loop);
+    assert_int_equal(scripted_accepted(rig.server), 3);
+    assert_int_equal(scripted_gone(rig.server), 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(seen[i].result.outcome, HTTP_CLIENT_OK);
+        forget(&seen[i]);
+    }
+    fetch(&rig, &seen[0], (struct http_client_request){0});
+    assert_int_equal(seen[0].result.outcome, HTTP_CLIENT_OK);
+    assert_false(seen[0].result.reused);
+    forget(&seen[0]);
+    rig_end(&rig);
+}
+
+static void say_hello(struct timer *timer)
+{
+    struct late *late = LIST_ENTRY(timer, struct late, timer);
+    if (scripted_requests(late->rig->server) < 2)
+        return;
+    timer_stop(timer);
+    scripted_send(late->rig->peer, HELLO);
+}
+
+static void a_call_that_waits_long_is_no_idle_connection(void **state)
+{
+    struct rig rig;
+    struct seen seen;
+    struct late late = {.rig = &rig};
+    (void)state;
+    rig_start(&rig, &(struct http_client_options){.keep_alive_ms = 20});
+    rig.answer = HELLO;
+    fetch(&rig, &seen, (struct http_client_request){0});
+    forget(&seen);
+    rig.answer = NULL;
+    timer_init(&late.timer, rig.loop, say_hello);
+    timer_start(&late.timer, 200, 20);
+    fetch(&rig, &seen, (struct http_client_request){0});
+    assert_int_equal(seen.result.outcome, HTTP_CLIENT_OK);
+    forget(&seen);
+    timer_release(&late.timer);
+    rig_end(&rig);
 }
 
 static void nobody_listening_is_no_connection_and_nothing_sent(void **state)
@@ -273,6 +342,8 @@ int test_endings(void)
         cmocka_unit_test(a_collected_body_past_its_limit_ends_the_call),
         cmocka_unit_test(
             what_is_sent_once_is_not_sent_again_on_a_connection_that_closes),
+        cmocka_unit_test(idle_connections_are_closed_when_nothing_was_asked_for_long),
+        cmocka_unit_test(a_call_that_waits_long_is_no_idle_connection),
         cmocka_unit_test(nobody_listening_is_no_connection_and_nothing_sent),
         cmocka_unit_test(silence_after_the_request_is_an_idle_time_out),
         cmocka_unit_test(a_dripping_stream_outlives_the_idle_time_out_until_it_stops),

@@ -54,6 +54,7 @@ static void a_block_has_its_settings_and_defaults(void **state)
     assert_int_equal(a->total_timeout_ms, 600000);
     assert_int_equal(a->plain_timeout_ms, 30000);
     assert_int_equal(a->max_connections, 50);
+    assert_int_equal(a->keep_alive_ms, 60000);
     assert_int_equal(a->breaker_failures, 5);
     assert_int_equal(a->breaker_cooldown_ms, 30000);
     assert_false(a->uses_http2);
