@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Judges measured rows against the targets of design.md section 7 and prints them. Ratios
 are taken within one repetition, then the median: a machine that slows down slows both."""
+import functools
 import statistics
+
+from . import worker_report
 
 
 def median_of(results, key):
@@ -166,7 +169,9 @@ SOAK_SLOPE_KB = 100
 
 JUDGES = {"fanout": judge_fanout, "paced": judge_paced, "many": judge_many,
           "memory": judge_memory, "latejoin": judge_latejoin, "storm": judge_storm,
-          "reconnect": judge_reconnect, "soak": judge_soak}
+          "reconnect": judge_reconnect, "soak": judge_soak,
+          **{name: functools.partial(judge, verdict)
+             for name, judge in worker_report.JUDGES.items()}}
 
 
 # -- printing --
@@ -279,7 +284,9 @@ def verdict_table(verdicts):
 
 TABLES = {"fanout": delivery_table, "paced": delivery_table, "many": delivery_table,
           "memory": memory_table, "latejoin": latejoin_table, "storm": storm_table,
-          "reconnect": reconnect_table, "soak": soak_table}
+          "reconnect": reconnect_table, "soak": soak_table,
+          **{name: functools.partial(show, table, number)
+             for name, show in worker_report.TABLES.items()}}
 
 
 def titles(sizes):
@@ -298,4 +305,5 @@ def titles(sizes):
         "reconnect": f"reconnect: {sizes.churn_readers} readers, 1 task, "
                      f"{sizes.churn_events} events at 2/s, each connection cut about "
                      f"every 15 s for 2 s",
-        "soak": f"soak: {sizes.soak_readers} readers, {sizes.soak_seconds} s"}
+        "soak": f"soak: {sizes.soak_readers} readers, {sizes.soak_seconds} s",
+        **worker_report.titles(sizes)}

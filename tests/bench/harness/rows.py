@@ -5,7 +5,7 @@ one dictionary per subject (and repetition). Servers are fresh for every measure
 import statistics
 import time
 
-from . import churn
+from . import churn, worker
 from .processes import BenchError, Family
 from .servers import Ceiling, Nchan, SocketIo, Thinkwire
 
@@ -38,6 +38,15 @@ class Sizes:
         self.warm_joins = 50 if quick else 200
         self.cold_joins = 2 if quick else 10
         self.live_joins = 5 if quick else 50
+        self.first_runs = 200 if quick else 1000
+        self.first_warmup = 20
+        self.spacing_streams = 20
+        self.spacing_words = 100 if quick else 300
+        self.ask_tasks = 100 if quick else 500
+        self.ask_rounds = 2 if quick else 3
+        self.stops = 50 if quick else 200
+        self.long_streams = 100
+        self.long_seconds = 20 if quick else 300
 
 
 def start_load(subject, family, arguments):
@@ -257,6 +266,6 @@ def latejoin(tools, servers, sizes, say):
 
 
 ROWS = {"fanout": fanout, "paced": paced, "many": many, "memory": memory,
-        "latejoin": latejoin, "storm": churn.storm}
+        "latejoin": latejoin, "storm": churn.storm, **worker.ROWS}
 # Only when they are asked for: they take minutes.
-LONG_ROWS = {"reconnect": churn.reconnect, "soak": churn.soak}
+LONG_ROWS = {"reconnect": churn.reconnect, "soak": churn.soak, **worker.LONG_ROWS}
