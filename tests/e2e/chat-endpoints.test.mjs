@@ -7,6 +7,7 @@ import { onEachBus } from './lib/buses.mjs';
 import { fetchReader } from './lib/dialects.mjs';
 import { House, PATIENCE } from './lib/house.mjs';
 import { request } from './lib/publish.mjs';
+import { eventsPath, SseReader } from './lib/readers.mjs';
 import { until } from './lib/wait.mjs';
 import { block, open as openWorker, wholeAnswer as words } from './lib/worker.mjs';
 
@@ -72,6 +73,7 @@ onEachBus('R15 R18 npm openai reads /v1/chat/completions and /v1/models as it wo
   assert.equal(whole.choices[0].message.content, words('k'));
   assert.equal(whole.object, 'chat.completion');
   const { data: [model] } = await client.models.list();
+  assert.ok(Math.abs(model.created - Date.now() / 1000) < 600, 'seconds');
   assert.deepEqual({ ...model, created: 0 }, {
     id: 'm', object: 'model', created: 0, owned_by: 'stand-in', description: 'A model', max_tokens: 4096,
     input_cost_per_1k: 0.00015, output_cost_per_1k: 0.0006,
@@ -242,12 +244,18 @@ onEachBus('R13 stream:false gets one JSON answer from every endpoint', async (t,
 
 onEachBus('R19 every mode ends with a final_response that is not empty, streaming and not', async (t, bus) => {
   const house = await open(t, bus);
-  for (const mode of ['chat', 'agent', 'autonomous']) {
+  const steps = { chat: [], agent: [], autonomous: [[1, 2, 'plan'], [2, 2, 'answer']] };
+  for (const mode of Object.keys(steps)) {
     const plain = await post(house, '/api/v2/chat/streaming/stream', { message: 'k', mode, stream: false });
     assert.equal(plain.status, 200);
     assert.ok(plain.json.choices[0].message.content.length > 0, mode);
     const { data, done } = await chunks(`${house.url}/api/v2/chat/streaming/stream`, json({ message: 'k', mode }));
     assert.ok(data.at(-1).text.length > 0 && done, mode);
+    assert.equal(data.at(-1).type, 'final_response');
+    const watched = new SseReader(house, eventsPath(data[0].task_id, { from: 'start' }));
+    await watched.end();
+    const told = watched.events.filter(({ type }) => type === 'status').map(({ step, steps: of, name }) => [step, of, name]);
+    assert.deepEqual(told, steps[mode], `the steps of ${mode} are told as status`);
   }
 });
 

@@ -70,6 +70,31 @@ onEachBus('C4 S3 closing the stream of any chat endpoint closes the call upstrea
   await until(() => house.provider.open <= 1, () => `${house.provider.open} connections are open`);
 });
 
+const EARLY = {
+  'before its first token': [{ silent_at: 0 }, 'stream'],
+  'while it is asked again plainly': [{ mode: 'stream', status: 500 }, 'plain'],
+};
+
+onEachBus('C4 closing a stream before its first token, or while it is asked again plainly, closes the call upstream', async (t, bus) => {
+  const house = await open(t, { bus, lines: ['first-token-timeout-ms 60000', 'plain-timeout-ms 60000'] });
+  const waits = await Promise.all(Object.entries(EARLY).map(async ([name, [rule, mode]], n) => {
+    const model = `m${n}`;
+    house.provider.script(model, rule, { mode: 'plain', first_ms: 60000 });
+    const abort = new AbortController();
+    const asking = fetch(`${house.url}/api/v2/chat/streaming/stream`, {
+      method: 'POST', signal: abort.signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ message: 'k', model }),
+    }).then((answer) => answer.text()).catch((error) => error.name);
+    const call = await until(() => house.provider.callsOf(model).find((one) => one.mode === mode), name);
+    const at = now();
+    abort.abort();
+    assert.equal(await asking, 'AbortError');
+    await until(() => call.closed_at, `the close upstream ${name}`, AT_ONCE_MS + 5000);
+    assert.equal(call.is_whole, false);
+    return call.closed_at - at;
+  }));
+  assertAtOnce(t, waits);
+});
+
 // With Redis the stop is said at another broker than the one that was asked.
 async function elsewhere(house, bus) {
   if (bus === 'memory') return house;
