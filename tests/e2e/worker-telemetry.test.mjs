@@ -28,7 +28,8 @@ test('T1 T9 each run leaves a row {type, created_at, payload_json}, and each err
   assert.deepEqual([first.request_id, first.conversation_id, first.task_id], ['req_1', 'c1', whole.asked.task]);
   assert.deepEqual([first.provider_retry_count, first.fallbacks, first.outcome, first.finish_reason], [1, 0, 'completed', 'stop']);
   assert.deepEqual([first.provider, first.model, first.breaker, first.tokens_in, first.tokens_out], ['stand-in', 'again', 'closed', 5, 30]);
-  assert.ok(first.ttft_ms > 0 && first.ttft_ms <= first.total_ms && first.tokens_per_sec > 30 && first.tokens_per_sec < 250, JSON.stringify(first));
+  assert.ok(first.ttft_ms > 0 && first.ttft_ms < first.total_ms, JSON.stringify(first));
+  assert.ok(Math.abs(first.tokens_per_sec - 30000 / (first.total_ms - first.ttft_ms)) < 0.01, JSON.stringify(first));
   assert.deepEqual([second.outcome, second.code, second.fallbacks], ['error', 'SERVER_ERROR', 1]);
   assert.deepEqual([error.code, error.status, error.request_id], ['SERVER_ERROR', 500, 'req_2']);
   assert.deepEqual([third.partial_length, third.continuation_tokens > 0], [partial.length, true]);
