@@ -10,7 +10,7 @@ import { until } from './lib/wait.mjs';
 import { Asked, open } from './lib/worker.mjs';
 
 // The promise is 250 ms. What is asserted leaves room for a machine that does other things, and is far
-// below the 40 s that the answers would take; tests/provider/figures.mjs has the quantiles.
+// below the 40 s that the answers would take; tests/bench (worker-stop) has the quantiles.
 const AT_ONCE_MS = 2000 * PATIENCE;
 const ENDLESS = { words: 2000, pace_ms: 20 };
 

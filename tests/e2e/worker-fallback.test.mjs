@@ -193,8 +193,7 @@ onEachBus('R11 every failure that is no time-out is told within a second', async
   }
 });
 
-// What it costs is nothing that could be told from noise; the ratio is measured by tests/bench. Here the two take
-// turns, and the best of each counts: what a machine does besides makes an answer later, never earlier.
+// The two take turns, and the best of each counts: what a machine does besides makes an answer later, never earlier.
 onEachBus('R20 having fallback enabled adds nothing to the way of success', async (t, bus) => {
   const houses = { on: await open(t, { bus }), off: await open(t, { bus, args: ['--fallback', 'off'] }) };
   const best = { on: Infinity, off: Infinity };

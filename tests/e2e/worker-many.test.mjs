@@ -157,8 +157,8 @@ onEachBus('R12 after failed, stopped and timed-out streams descriptors and memor
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-// Medians, by the worker's own clock: how it does on a machine of its own, and its p99, is in tests/bench. (Five
-// minutes are too long for a suite; how long streams of that length live is told there too.)
+// Medians, by the worker's own clock; p99, and streams of five minutes, are measured by tests/bench (worker-ttft,
+// worker-long).
 onEachBus('C14 first tokens within 350 ms, within 500 with memory, which takes less than 200', async (t, bus) => {
   const results = Array.from({ length: 10 }, (_, n) => ({ text: `Fact ${n}.`, score: 0.9 }));
   const server = http.createServer((_, response) => response.end(JSON.stringify({ results }))).listen(0, '127.0.0.1');
