@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include "base/mem.h"
+#include "kit.h"
 
 #define WATCHDOG_MS 20000
 
@@ -275,13 +276,8 @@ const char *rig_header(struct rig *rig, size_t request, const char *name)
 
 long rig_count(struct rig *rig, const char *name)
 {
-    struct buf text;
     char line[128];
-    buf_init(&text, 1U << 20);
-    counters_write(rig->counters, &text);
-    (void)snprintf(line, sizeof(line), "\nthinkwire_%s ", name);
-    const char *found = strstr(buf_text(&text), line);
-    long value = found == NULL ? -1 : strtol(found + strlen(line), NULL, 10);
-    buf_release(&text);
-    return value;
+
+    (void)snprintf(line, sizeof(line), "thinkwire_%s ", name);
+    return (long)kit_counted(rig->counters, line);
 }

@@ -96,7 +96,7 @@ void rig_release(struct rig *rig, unsigned status, const char *body);
 const char *rig_line(struct rig *rig, size_t request);
 /* A header's value, or NULL. */
 const char *rig_header(struct rig *rig, size_t request, const char *name);
-/* The sample `name` (with its labels) in the exposition, -1 when absent. */
+/* The sample `name` (with its labels) in the exposition. */
 long rig_count(struct rig *rig, const char *name);
 
 #define SYSTEM_USER                                                                    \

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
+#include "kit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,19 +94,10 @@ void stage_close(struct stage *stage)
 
 uint64_t stage_counter(struct stage *stage, const char *line)
 {
-    struct buf text;
     char name[128];
-    const char *at;
-    uint64_t value = 0;
 
-    buf_init(&text, 1 << 20);
-    counters_write(stage->counters, &text);
-    (void)snprintf(name, sizeof(name), "\nthinkwire_%s", line);
-    at = strstr(buf_text(&text), name);
-    assert_non_null(at);
-    value = strtoull(at + strlen(name), NULL, 10);
-    buf_release(&text);
-    return value;
+    (void)snprintf(name, sizeof(name), "thinkwire_%s", line);
+    return kit_counted(stage->counters, name);
 }
 
 /* ---- readers ---- */

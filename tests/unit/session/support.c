@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "base/mem.h"
+#include "kit.h"
 
 #include <stdlib.h>
 
@@ -140,69 +141,19 @@ int without(void **state)
 
 /* ---- time ---- */
 
-struct countdown {
-    struct turn_task task;
-    struct loop *loop;
-    unsigned turns;
-};
-
-static void on_countdown(struct turn_task *task)
-{
-    struct countdown *countdown = LIST_ENTRY(task, struct countdown, task);
-
-    if (--countdown->turns == 0)
-        loop_stop(countdown->loop);
-    else
-        turn_defer(countdown->loop, task);
-}
-
 void settle(struct bench *b)
 {
-    struct countdown countdown = {.loop = b->loop, .turns = 4};
-
-    turn_task_init(&countdown.task, on_countdown);
-    turn_defer(b->loop, &countdown.task);
-    loop_run(b->loop);
-}
-
-struct alarm {
-    struct timer timer;
-    struct loop *loop;
-};
-
-static void on_time(struct timer *timer)
-{
-    loop_stop(LIST_ENTRY(timer, struct alarm, timer)->loop);
+    kit_settle(b->loop);
 }
 
 void pass_ms(struct bench *b, uint64_t ms)
 {
-    struct alarm alarm = {.loop = b->loop};
-
-    timer_init(&alarm.timer, b->loop, on_time);
-    timer_start(&alarm.timer, ms, 0);
-    loop_run(b->loop);
-    timer_release(&alarm.timer);
-    settle(b);
+    kit_pass_ms(b->loop, ms);
 }
 
 uint64_t counted(struct bench *b, const char *line_start)
 {
-    struct buf text;
-    const char *line;
-    uint64_t value;
-
-    buf_init(&text, 1 << 20);
-    counters_write(b->counters, &text);
-    line = buf_text(&text);
-    while (line != NULL && strncmp(line, line_start, strlen(line_start)) != 0) {
-        line = strchr(line, '\n');
-        line = line == NULL ? NULL : line + 1;
-    }
-    assert_non_null(line);
-    value = line == NULL ? 0 : strtoull(line + strlen(line_start), NULL, 10);
-    buf_release(&text);
-    return value;
+    return kit_counted(b->counters, line_start);
 }
 
 /* ---- publishing ---- */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "codec/sse.h"
 #include "codec/ws.h"
+#include "kit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -242,18 +243,10 @@ void world_end(struct world *world)
 
 uint64_t world_counter(struct world *world, const char *name)
 {
-    struct buf text;
     char line[200];
-    uint64_t value = 0;
 
-    buf_init(&text, 1 << 20);
-    counters_write(world->counters, &text);
-    (void)snprintf(line, sizeof(line), "\nthinkwire_%s ", name);
-    const char *found = strstr(buf_text(&text), line);
-    assert_non_null(found);
-    value = strtoull(found + strlen(line), NULL, 10);
-    buf_release(&text);
-    return value;
+    (void)snprintf(line, sizeof(line), "thinkwire_%s ", name);
+    return kit_counted(world->counters, line);
 }
 
 void world_turn(struct world *world)
