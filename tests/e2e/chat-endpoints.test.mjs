@@ -9,15 +9,15 @@ import { House, PATIENCE } from './lib/house.mjs';
 import { request } from './lib/publish.mjs';
 import { eventsPath, SseReader } from './lib/readers.mjs';
 import { until } from './lib/wait.mjs';
-import { block, open as openWorker, wholeAnswer as words } from './lib/worker.mjs';
+import { block, open as openWorker, telemetryRows, wholeAnswer as words } from './lib/worker.mjs';
 
 const json = (body) => ({ method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
 const post = (house, target, body, headers = {}) => request(house, 'POST', target, { body: typeof body === 'string' ? body : JSON.stringify(body), headers });
 
 const MODEL = 'model m\ndescription A model\nmax-tokens 4096\ninput-cost-per-1k 0.00015\noutput-cost-per-1k 0.0006\n';
 
-function open(t, bus, more = {}) {
-  return openWorker(t, { bus, providers: (provider) => `default-model m\n${block(provider)}\n${MODEL}`, ...more });
+function open(t, bus, { lines, ...more } = {}) {
+  return openWorker(t, { bus, providers: (provider) => `default-model m\n${block(provider, { lines })}\n${MODEL}`, ...more });
 }
 
 // data lines of an OpenAI form, parsed; comments and the rest apart.
@@ -98,6 +98,37 @@ onEachBus('S1 S4 continue by the posted partial, and by the task alone', async (
   assert.equal(more.data[0].type, 'continue_started');
   assert.equal(text + said(more.data), words('k'), 'only what is new');
   assert.ok(more.done);
+});
+
+const FAILURES = {
+  'a limit of rate': [{ status: 429 }, 'RATE_LIMIT', 'Overloaded, please try again soon.'],
+  'an error of the server': [{ status: 503 }, 'SERVER_ERROR', 'Server error, please try again later.'],
+  'a time-out': [{ silent_at: 0 }, 'OPENAI_TIMEOUT', 'Request timed out. Please try again with a shorter message.'],
+};
+
+onEachBus('C7 a failure is one token with friendly words, then done with error; its code goes to telemetry', async (t, bus) => {
+  const house = await open(t, bus, { args: ['--max-retries', '0'], lines: ['first-token-timeout-ms 800', 'plain-timeout-ms 800'] });
+  for (const [name, [rule, , friendly]] of Object.entries(FAILURES)) {
+    house.provider.script('m', rule);
+    const seen = await fetchReader(`${house.url}/api/v1/chat`, json({ message: 'k' }));
+    assert.deepEqual([seen.names, seen.text, seen.end], [['token', 'done'], friendly, 'error'], name);
+  }
+  const rows = (await telemetryRows(house, 6)).filter(({ type }) => type === 'error');
+  assert.deepEqual(rows.map(({ payload_json: { code } }) => code), Object.values(FAILURES).map(([, code]) => code));
+});
+
+onEachBus('R15 on /v1/chat/completions every line is a chunk: the role in the first, why it ended in the last, then [DONE]', async (t, bus) => {
+  const house = await open(t, bus);
+  house.provider.script('m', { reasoning: 3 });
+  const { text, data, done } = await chunks(`${house.url}/v1/chat/completions`, json({ model: 'm', messages: [{ role: 'user', content: 'k' }], stream: true }));
+  assert.ok(done && text.split('\n\n').every((line) => line === '' || line.startsWith('data: ') || line.startsWith(':')), text);
+  for (const chunk of data) {
+    assert.deepEqual([chunk.object, chunk.id, chunk.model, chunk.choices.length], ['chat.completion.chunk', data[0].id, 'm', 1]);
+    assert.ok(Number.isInteger(chunk.created));
+  }
+  assert.deepEqual(data.map(({ choices: [{ delta }] }) => delta.role), ['assistant', ...Array(data.length - 1).fill(undefined)]);
+  assert.deepEqual(data.map(({ choices: [choice] }) => choice.finish_reason ?? null), [...Array(data.length - 1).fill(null), 'stop']);
+  assert.equal(said(data), words('k'));
 });
 
 onEachBus(`C7 R6 R16 a provider's failure is told in each endpoint's words`, async (t, bus) => {
