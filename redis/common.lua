@@ -1,7 +1,7 @@
 -- common.lua - what all scripts of a task share; put before each of them at build time.
 -- SPDX-License-Identifier: MIT
 --
--- KEYS 1 log  2 run  3 text  4 reasoning  5 lease, all of one task (one hash slot)
+-- KEYS 1 log  2 run  3 text  4 reasoning  5 lease  6 points, all of one task (one hash slot)
 -- ARGV 1 live channel  2 ctl channel  3 task_id
 --      4 log entries  5 log bytes  6 text bytes (each kind) that are kept
 --      7 ms all keys live after the run ended  8 ms they live after its last event
@@ -14,17 +14,20 @@
 -- term of its lifter; and for both texts: _seq (reaches up to), _first (seq in this
 -- run), _n (deltas), _len (bytes), _at (first timestamp). Zero and empty are not written.
 --
+-- The points hash (of a task that has a request): `list`, JSON of see add_point(), and for each
+-- time somebody went back the ends that were cut off then, see open.lua.
+--
 -- Speed counts here, since Redis runs nothing else meanwhile: a script loads the fields it
 -- needs and writes those that changed.
 
-local LOG, RUN, LEASE = KEYS[1], KEYS[2], KEYS[5]
+local LOG, RUN, LEASE, POINTS = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local SPOKEN = {text = KEYS[3], reasoning = KEYS[4]}
 local LIVE, CTL, TASK_ID = ARGV[1], ARGV[2], ARGV[3]
 local KEEP_EVENTS, KEEP_BYTES, KEEP_TEXT = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local KEEP_FINISHED_MS, KEEP_RUNNING_MS = tonumber(ARGV[7]), tonumber(ARGV[8])
 local STATE_AFTER = {queued = 'queued', completion = 'completed', error = 'error', stopped = 'stopped'}
 local FINAL = {completed = true, error = true, stopped = true}
-local MAX_MARKS = 64
+local MAX_MARKS, MAX_POINTS = 64, 64
 
 local time = redis.call('TIME')
 local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -104,7 +107,7 @@ end
 -- All keys of a task expire together.
 local function expire_at(run, at)
   run.expires_at = at
-  for _, key in ipairs({LOG, RUN, SPOKEN.text, SPOKEN.reasoning}) do
+  for _, key in ipairs({LOG, RUN, SPOKEN.text, SPOKEN.reasoning, POINTS}) do
     redis.call('PEXPIREAT', key, int(at))
   end
 end
@@ -127,6 +130,51 @@ local function settle(run)
   if is_due then
     expire_at(run, at)
   end
+end
+
+-- A point is where a run ended, or where a continue began: `branch` and the bytes of both texts
+-- there say which words stand before it. Going back begins another branch and keeps the end that
+-- was cut off, so all points stay within reach; the oldest go when there are too many.
+local function load_points()
+  local kept = redis.call('HGET', POINTS, 'list')
+  return kept and cjson.decode(kept) or {next = 1, branch = 1, oldest = 1, bytes = 0, points = {}}
+end
+
+local function drop_cut(kept)
+  for _, kind in ipairs({'text', 'reasoning'}) do
+    local cut = kind .. ':' .. int(kept.oldest)
+    kept.bytes = kept.bytes - redis.call('HSTRLEN', POINTS, cut)
+    redis.call('HDEL', POINTS, cut)
+  end
+  kept.oldest = kept.oldest + 1
+end
+
+local function save_points(kept)
+  while #kept.points > MAX_POINTS do
+    table.remove(kept.points, 1)
+  end
+  local needed = kept.branch
+  for _, point in ipairs(kept.points) do
+    needed = math.min(needed, point.branch)
+  end
+  while kept.oldest < kept.branch and (kept.oldest < needed or kept.bytes > KEEP_TEXT) do
+    drop_cut(kept)
+  end
+  for i = #kept.points, 1, -1 do
+    if kept.points[i].branch < kept.oldest then
+      table.remove(kept.points, i)
+    end
+  end
+  redis.call('HSET', POINTS, 'list', cjson.encode(kept))
+end
+
+local function add_point(run, kept, kind, from)
+  local text = redis.call('GET', SPOKEN.text) or ''
+  local _, length = string.gsub(text, '[^\128-\191]', '')
+  kept.points[#kept.points + 1] = {n = kept.next, kind = kind, epoch = int(run.epoch), at = NOW, length = length,
+    text = #text, reasoning = redis.call('STRLEN', SPOKEN.reasoning), branch = kept.branch, from = from}
+  kept.next = kept.next + 1
+  save_points(kept)
 end
 
 -- Appends one event that has passed all checks. Every other write of a script comes after
@@ -163,6 +211,9 @@ local function append(run, kind, json, text)
   if FINAL[run.state] then
     run.finished_at = NOW
     redis.call('DEL', LEASE)
+    if redis.call('HEXISTS', RUN, 'request') == 1 then
+      add_point(run, load_points(), run.state, 0)
+    end
   end
   redis.call('PUBLISH', LIVE, id .. ' ' .. json)
   return nil
@@ -242,7 +293,7 @@ local function open_run(old, want)
       request = redis.call('HGET', RUN, 'request') or ''
     end
   else
-    redis.call('DEL', SPOKEN.text, SPOKEN.reasoning)
+    redis.call('DEL', SPOKEN.text, SPOKEN.reasoning, POINTS)
   end
   redis.call('DEL', RUN)
   if request ~= '' then
@@ -253,8 +304,9 @@ local function open_run(old, want)
   else
     redis.call('DEL', LEASE)
   end
-  redis.call('PUBLISH', LIVE, string.format('%s-0 {"type":"opened","state":"%s","started_at":%s,"keeps_text":%s%s}',
-    int(run.epoch), run.state, int(NOW), tostring(run.keeps_text == '1'), run.opaque ~= '' and ',"opaque":true' or ''))
+  redis.call('PUBLISH', LIVE, string.format('%s-0 {"type":"opened","state":"%s","started_at":%s,"keeps_text":%s%s%s}',
+    int(run.epoch), run.state, int(NOW), tostring(run.keeps_text == '1'), want.rewrites and ',"rewritten":true' or '',
+    run.opaque ~= '' and ',"opaque":true' or ''))
   return run, nil
 end
 

@@ -5,7 +5,7 @@
 -- Answer {1 = there was something | 0, epoch}
 
 local run = load_run(MORE_FIELDS)
-redis.call('DEL', LOG, RUN, SPOKEN.text, SPOKEN.reasoning, LEASE)
+redis.call('DEL', LOG, RUN, SPOKEN.text, SPOKEN.reasoning, LEASE, POINTS)
 if not run then
   return {0, 0}
 end

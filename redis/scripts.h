@@ -19,10 +19,11 @@ extern const struct script script_stop;
 extern const struct script script_renew;
 extern const struct script script_erase;
 extern const struct script script_lift;
-/* Alone, without common.lua: on the set of open runs; on who lifts; one that only reads; sessions. */
+/* Alone, without common.lua: on the set of open runs; on who lifts; two that only read; sessions. */
 extern const struct script script_unindex;
 extern const struct script script_load;
 extern const struct script script_session;
 extern const struct script script_elect;
+extern const struct script script_points;
 
 #endif

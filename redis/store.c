@@ -108,12 +108,13 @@ void call_begin(struct call *call, const struct script *script)
     const struct store_limits *limits = &call->store->limits;
 
     call->script = script;
-    call_arg_u64(call, 5);
+    call_arg_u64(call, 6);
     call_arg_key(call, "log");
     call_arg_key(call, "run");
     call_arg_key(call, "text");
     call_arg_key(call, "reasoning");
     call_arg_key(call, "lease");
+    call_arg_key(call, "points");
     call_arg_key(call, "live");
     call_arg_key(call, "ctl");
     call_arg(call, call->task.task_id);

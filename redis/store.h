@@ -172,6 +172,10 @@ void store_load(struct store *store, const struct task_key *task, size_t newest,
 void store_look(struct store *store, const struct task_key *task, store_loaded *done,
                 void *ctx);
 
+/* The points of a task; none of one that was no generation. */
+void store_points(struct store *store, const struct task_key *task, task_pointed *done,
+                  void *ctx);
+
 /* Entries after `after` (epoch-0: from the first), at most `count`, any later epoch too. */
 struct store_span {
     struct task_key task;

@@ -79,6 +79,7 @@ void store_claim(struct store *store, const struct run_open_request *request,
     call_arg(call, request->request);
     call_arg_u64(call, epoch);
     call_arg_u64(call, request->is_submission ? 1 : 0);
+    call_arg_u64(call, request->from_point);
     call_run(call);
 }
 

@@ -93,12 +93,33 @@ struct run_open_request {
     struct slice producer;
     uint64_t lease_ms;    /* 0 = unleased */
     enum run_state state; /* RUN_QUEUED or RUN_RUNNING */
-    bool keeps_text;      /* a continue: accumulated text goes on */
+    bool keeps_text;      /* a continue: accumulated text goes on... */
+    uint64_t
+        from_point; /* ...from this point, as struct task_point has it; 0 = its end */
     struct slice request; /* JSON kept for a later continue; may be empty */
     /* A client asks for a generation: `queued` is the first event, and an open run is left
      * alone (PUBLISH_FENCED, with its epoch). */
     bool is_submission;
 };
+
+/* ---- points: where runs of a generation ended, and where continues began ---- */
+#define TASK_POINTS_MAX 64
+struct task_point {
+    uint64_t number;   /* from 1; never used again in the life of a task's text */
+    struct slice kind; /* "stopped", "error", "completed"; "continued" */
+    uint64_t epoch;    /* of the run that ended or began there */
+    uint64_t at_ms;
+    uint64_t length; /* code points of text before it */
+    uint64_t
+        from; /* of "continued": the point it was asked to go on from; 0 = the end */
+};
+/* Valid during the call; oldest first. */
+struct task_points {
+    enum run_state state; /* RUN_UNKNOWN: there is no such task */
+    const struct task_point *points;
+    size_t count;
+};
+typedef void task_pointed(void *ctx, const struct task_points *points); /* NULL: away */
 
 enum stop_status {
     STOP_ACCEPTED,

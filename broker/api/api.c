@@ -224,15 +224,21 @@ static void task_continue(struct api *api, struct http_exchange *x,
         serve_guarded(api, x, task, api_continue_task);
 }
 
+static void task_points(struct api *api, struct http_exchange *x,
+                        const struct task_key *task)
+{
+    if (api_has_only(x, HTTP_GET))
+        serve_guarded(api, x, task, api_read_points);
+}
+
 static const struct task_resource {
     const char *name;
     void (*serve)(struct api *api, struct http_exchange *x,
                   const struct task_key *task);
 } task_resources[] = {
-    {"", task_itself},
-    {"/events", task_events},
-    {"/stop", task_stop},
-    {"/continue", task_continue},
+    {"", task_itself},        {"/events", task_events},
+    {"/stop", task_stop},     {"/continue", task_continue},
+    {"/points", task_points},
 };
 
 /* /v1/tasks/{task_id}[/resource] */
@@ -487,6 +493,7 @@ static void serve_root(void *ctx, struct http_exchange *x)
                           "  POST /v1/tasks/{task_id}/events   publish\n"
                           "  POST /v1/tasks                    ask a model\n"
                           "  POST /v1/tasks/{task_id}/stop, /continue\n"
+                          "  GET  /v1/tasks/{task_id}/points   where to go on from\n"
                           "  GET  /v1/tasks, /v1/tasks/{task_id}\n"
                           "  /ws                               WebSocket\n"
                           "  /socket.io/                       Socket.IO\n"

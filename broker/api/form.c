@@ -123,7 +123,8 @@ static bool read_numbers(struct form *form, struct api_fault *fault)
 {
     struct submission *s = &form->submission;
 
-    return read_value(form, "max_completion_tokens", JSON_NUMBER, &s->max_tokens,
+    return read_value(form, "from_point", JSON_NUMBER, &s->from_point, fault) &&
+           read_value(form, "max_completion_tokens", JSON_NUMBER, &s->max_tokens,
                       fault) &&
            read_value(form, "max_tokens", JSON_NUMBER, &s->max_tokens, fault) &&
            read_value(form, "temperature", JSON_NUMBER, &s->temperature, fault) &&

@@ -76,6 +76,9 @@ void api_publish(struct api *api, struct http_exchange *x, const struct task_key
 void api_read_task(struct api *api, struct http_exchange *x,
                    const struct task_key *task);
 void api_list_tasks(struct api *api, struct http_exchange *x);
+/* points.c: GET /v1/tasks/{id}/points */
+void api_read_points(struct api *api, struct http_exchange *x,
+                     const struct task_key *task);
 void api_free_waits(struct api *api);
 /* submit_http.c: POST /v1/tasks, POST /v1/tasks/{id}/continue */
 void api_submit_task(struct api *api, struct http_exchange *x);

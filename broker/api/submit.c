@@ -16,6 +16,8 @@ struct call {
     struct buf
         request; /* JSON of ask.h; of a continue first only what it says itself */
     struct task_key task; /* a copy */
+    uint64_t from_point;
+    bool has_posted; /* the request it continues has a partial answer of the client's */
     api_submitted *done;
     void *ctx;
 };
@@ -43,6 +45,16 @@ static void answer_fault(struct call *call, unsigned status, const char *code,
 
 /* ---- opening ---- */
 
+static void answer_unknown_point(struct call *call)
+{
+    struct api_fault fault = {0};
+
+    api_fault_set(&fault, 422, "UNKNOWN_POINT", "from_point",
+                  "this task has no such point; GET /v1/tasks/{task_id}/points lists "
+                  "them");
+    answer(call, &fault, 0);
+}
+
 static void on_opened(void *ctx, enum publish_status status, uint64_t epoch)
 {
     struct call *call = ctx;
@@ -50,6 +62,8 @@ static void on_opened(void *ctx, enum publish_status status, uint64_t epoch)
     if (status == PUBLISH_OK) {
         counter_add(call->api->submitted, 1);
         answer(call, NULL, epoch);
+    } else if (status == PUBLISH_UNKNOWN_RUN) {
+        answer_unknown_point(call);
     } else if (status == PUBLISH_FENCED) {
         answer_fault(call, 409, "TASK_OPEN", "a run of this task is still open", epoch);
     } else {
@@ -64,6 +78,7 @@ static void open_run(struct call *call, bool keeps_text)
         .task = call->task,
         .state = RUN_QUEUED,
         .keeps_text = keeps_text,
+        .from_point = call->from_point,
         .request = buf_view(&call->request),
         .is_submission = true,
     };
@@ -73,12 +88,40 @@ static void open_run(struct call *call, bool keeps_text)
 
 /* ---- continuing ---- */
 
-static bool has_partial(const struct bus_kept *kept)
+/* What the client brought of an answer that was begun elsewhere. */
+static bool has_posted(const struct bus_kept *kept)
 {
     struct json_member member;
 
-    return kept->text.len > 0 || (json_get(kept->request, "partial", &member) &&
-                                  member.kind == JSON_STRING && member.value.len > 2);
+    return json_get(kept->request, "partial", &member) && member.kind == JSON_STRING &&
+           member.value.len > 2;
+}
+
+static void answer_no_partial(struct call *call, uint64_t epoch)
+{
+    answer_fault(call, 422, "NO_PARTIAL", "No partial response to continue from",
+                 epoch);
+}
+
+static void on_points(void *ctx, const struct task_points *points)
+{
+    struct call *call = ctx;
+    const struct task_point *point = NULL;
+
+    if (points == NULL) {
+        answer_fault(call, 503, "UNAVAILABLE", "the event store cannot be reached", 0);
+        return;
+    }
+    for (size_t i = 0; i < points->count; i++) {
+        if (points->points[i].number == call->from_point)
+            point = &points->points[i];
+    }
+    if (point == NULL)
+        answer_unknown_point(call);
+    else if (point->length == 0 && !call->has_posted)
+        answer_no_partial(call, 0);
+    else
+        open_run(call, true);
 }
 
 static void replace_request(struct call *call, const struct bus_kept *kept)
@@ -89,6 +132,18 @@ static void replace_request(struct call *call, const struct bus_kept *kept)
     submission_write_continue(kept, buf_view(&call->request), &request);
     buf_release(&call->request);
     call->request = request;
+}
+
+static void go_on(struct call *call, const struct bus_kept *kept)
+{
+    struct bus *bus = call->api->bus;
+
+    call->has_posted = has_posted(kept);
+    replace_request(call, kept);
+    if (call->from_point > 0)
+        bus->ops->points(bus, &call->task, on_points, call);
+    else
+        open_run(call, true);
 }
 
 static void on_recalled(void *ctx, const struct bus_kept *kept)
@@ -107,12 +162,10 @@ static void on_recalled(void *ctx, const struct bus_kept *kept)
             call, 422, "NOT_A_GENERATION",
             "this task was not submitted here: nobody knows what to go on with",
             kept->epoch);
-    } else if (!has_partial(kept)) {
-        answer_fault(call, 422, "NO_PARTIAL", "No partial response to continue from",
-                     kept->epoch);
+    } else if (call->from_point == 0 && kept->text.len == 0 && !has_posted(kept)) {
+        answer_no_partial(call, kept->epoch);
     } else {
-        replace_request(call, kept);
-        open_run(call, true);
+        go_on(call, kept);
     }
 }
 
@@ -153,6 +206,7 @@ void api_submit(struct api *api, const struct submission *submission,
         return;
     }
     if (submission->is_continue) {
+        (void)json_u64(submission->from_point, &call->from_point);
         submission_write_changes(submission, &call->request);
         api->bus->ops->recall(api->bus, &call->task, on_recalled, call);
         return;

@@ -34,7 +34,9 @@ struct submission {
         task_id;      /* native; empty: one is made. An open run of it is left alone */
     bool is_continue; /* of task_id: its request and its text are kept, and what is
                            * said here replaces what that request said */
-    struct slice message;      /* UTF-8: a conversation of one message... */
+    struct slice from_point; /* JSON number: a continue from there (struct task_point),
+                              * not from the end of the text */
+    struct slice message;    /* UTF-8: a conversation of one message... */
     const char *message_field; /* ...and what the client calls it, NULL = "message" */
     struct slice messages;     /* ...or OpenAI's messages, a JSON array */
     struct slice partial; /* UTF-8: what a client has of the answer: a continue without
@@ -83,6 +85,7 @@ struct submitted {
  *
  *   422 INVALID_VALUE        a member is wrong or out of bounds, with its field
  *   422 NO_PARTIAL           "No partial response to continue from"
+ *   422 UNKNOWN_POINT        there is no such point, or it is too long ago
  *   404 UNKNOWN_TASK         a continue of what nobody knows
  *   409 TASK_OPEN            a run of the task is still open
  *   503 UNAVAILABLE          the bus cannot be reached

@@ -170,7 +170,15 @@ static bool check_said(const struct submission *s, size_t max_chars,
 static bool check_numbers(const struct submission *s, struct api_fault *fault)
 {
     uint64_t tokens = 0;
+    uint64_t point = 0;
     char digits[40];
+
+    if (s->from_point.len > 0 &&
+        (!s->is_continue || !json_u64(s->from_point, &point) || point == 0))
+        return refuse(fault, "from_point",
+                      s->is_continue
+                          ? "a point is a number from 1 on"
+                          : "only a continue of a task goes on from a point");
 
     if (s->max_tokens.len > 0 &&
         (!json_u64(s->max_tokens, &tokens) || tokens < 1 || tokens > MAX_TOKENS))

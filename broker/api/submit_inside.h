@@ -15,7 +15,7 @@ void submission_write(const struct submission *s, struct buf *out);
 /* Only what a continue says itself, as an object; nothing when it says nothing. */
 void submission_write_changes(const struct submission *s, struct buf *out);
 /* The request of a continue: the earlier one, where `changes` says nothing else. A partial
- * answer in it grows by what was said since, for it and `kept->text` are one answer. */
+ * answer in it stays as it is: it and the accumulated text behind it are one answer. */
 void submission_write_continue(const struct bus_kept *kept, struct slice changes,
                                struct buf *out);
 

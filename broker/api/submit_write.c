@@ -59,21 +59,7 @@ void submission_write(const struct submission *s, struct buf *out)
 static bool is_of_one_request(struct slice key)
 {
     return slice_is(key, "request_id") || slice_is(key, "live") ||
-           slice_is(key, "memory") || slice_is(key, "scenario") ||
-           slice_is(key, "partial");
-}
-
-static void put_partial(struct buf *out, struct slice earlier, struct slice text)
-{
-    struct json_member member;
-
-    if (!json_get(earlier, "partial", &member) || member.kind != JSON_STRING)
-        return;
-    put_name(out, "partial");
-    (void)buf_putc(out, '"');
-    (void)buf_slice(out, json_string_raw(member.value));
-    (void)json_escape(out, text);
-    (void)buf_putc(out, '"');
+           slice_is(key, "memory") || slice_is(key, "scenario");
 }
 
 void submission_write_changes(const struct submission *s, struct buf *out)
@@ -101,7 +87,6 @@ void submission_write_continue(const struct bus_kept *kept, struct slice changes
         if (!is_of_one_request(member.key) && !json_has_raw(changes, member.key))
             put_member(out, &member);
     }
-    put_partial(out, kept->request, kept->text);
     at = 0;
     while (json_next(changes, &at, &member))
         put_member(out, &member);

@@ -38,7 +38,7 @@ struct bus_ops {
                  void (*done)(void *ctx, enum publish_status status, uint64_t epoch),
                  void *ctx);
     /* Opens a queued run (`is_submission`) and hands it to the workers. PUBLISH_FENCED, with
-     * its epoch: a run is open. PUBLISH_UNAVAILABLE: it is not known whether it was opened;
+     * its epoch: a run is open. PUBLISH_UNKNOWN_RUN: there is no such `from_point`. PUBLISH_UNAVAILABLE: it is not known whether it was opened;
      * if so, it ends with QUEUE_TIMEOUT. */
     void (*submit)(struct bus *bus, const struct run_open_request *request,
                    void (*done)(void *ctx, enum publish_status status, uint64_t epoch),
@@ -46,6 +46,8 @@ struct bus_ops {
     /* NULL = unavailable. */
     void (*recall)(struct bus *bus, const struct task_key *task,
                    void (*done)(void *ctx, const struct bus_kept *kept), void *ctx);
+    void (*points)(struct bus *bus, const struct task_key *task, task_pointed *done,
+                   void *ctx);
     /* `epoch` 0 = whatever run is current. */
     void (*stop)(struct bus *bus, const struct task_key *task, uint64_t epoch,
                  void (*done)(void *ctx, enum stop_status status), void *ctx);

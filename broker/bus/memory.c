@@ -50,7 +50,7 @@ static enum publish_status append(struct bus_memory *mem, struct topic *topic,
     };
 
     if (!text_fits(mem, topic, event)) {
-        memory_append(topic, EVENT_ERROR, "RUN_TOO_LARGE",
+        memory_append(mem, topic, EVENT_ERROR, "RUN_TOO_LARGE",
                       "the accumulated text passed its bound");
         return PUBLISH_TOO_LARGE;
     }
@@ -61,6 +61,7 @@ static enum publish_status append(struct bus_memory *mem, struct topic *topic,
     if (result->first.epoch == 0)
         result->first = appended.id;
     result->last = appended.id;
+    memory_note_end(mem, topic);
     counter_add(mem->published, 1);
     return PUBLISH_OK;
 }
@@ -233,7 +234,7 @@ static enum stop_status stop_run(struct bus_memory *mem, struct topic *topic,
 
     /* Nobody has said a word in a queued run, and nobody is heard of without a lease. */
     if (is_queued || owned == NULL || !owned_is_alive(mem, owned)) {
-        memory_append(topic, EVENT_STOPPED, NULL, NULL);
+        memory_append(mem, topic, EVENT_STOPPED, NULL, NULL);
         memory_tell_stop(mem, topic);
         return is_queued ? STOP_ACCEPTED : STOP_NO_PRODUCER;
     }
@@ -276,6 +277,7 @@ static void memory_erase(struct bus *bus, const struct task_key *task,
         memory_tell_stop(mem, topic);
         if (owned != NULL)
             owned_forget(owned);
+        topic_charge(topic, 0);
         topic_erase(topic);
     }
     done(ctx, true);
@@ -325,6 +327,7 @@ static const struct bus_ops memory_ops = {
     .open = memory_open,
     .submit = memory_submit,
     .recall = memory_recall,
+    .points = memory_points,
     .stop = memory_stop,
     .erase = memory_erase,
     .list = memory_list,

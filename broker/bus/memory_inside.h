@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "bus/memory.h"
+#include "bus/points.h"
 
 /*
  * The same answers as the scripts of redis/ give (redis/README.md holds the table). What a
@@ -37,6 +38,7 @@ struct owned_run {
     /* JSON kept for a continue; "" = none. It is not counted in retain_total_bytes: at most
      * one request (--submit-max-bytes) for each task in memory. */
     char *request;
+    struct points *points; /* NULL: none yet; its bytes are charged to the topic */
 };
 
 struct bus_memory {
@@ -77,8 +79,10 @@ void owned_renew(struct bus_memory *mem, struct owned_run *owned);
 bool run_is_open(const struct topic *topic);
 void memory_open_run(struct bus_memory *mem, struct topic *topic,
                      const struct run_open_request *request);
-void memory_append(struct topic *topic, enum event_type type, const char *code,
-                   const char *message);
+void memory_append(struct bus_memory *mem, struct topic *topic, enum event_type type,
+                   const char *code, const char *message);
+/* After each event: when it ended a generation, that is a point. */
+void memory_note_end(struct bus_memory *mem, struct topic *topic);
 /* Runs nobody else ends. */
 void memory_sweep(struct timer *timer);
 
@@ -88,6 +92,8 @@ void memory_submit(struct bus *bus, const struct run_open_request *request,
                    void *ctx);
 void memory_recall(struct bus *bus, const struct task_key *task,
                    void (*done)(void *ctx, const struct bus_kept *kept), void *ctx);
+void memory_points(struct bus *bus, const struct task_key *task, task_pointed *done,
+                   void *ctx);
 void memory_hand_out(struct turn_task *turn);
 /* Those whose run nobody has to take up any more, or all. */
 void memory_drop_jobs(struct bus_memory *mem, bool is_all);

@@ -30,6 +30,7 @@ void owned_free(struct owned_run *owned)
     free(owned->marks);
     free(owned->producer);
     free(owned->request);
+    points_free(owned->points);
     free(owned);
 }
 
@@ -37,6 +38,8 @@ void owned_forget(struct owned_run *owned)
 {
     free(owned->request);
     owned->request = mem_text(slice_make("", 0));
+    points_free(owned->points);
+    owned->points = NULL;
 }
 
 struct owned_run *owned_find(struct bus_memory *mem, const struct topic *topic)
@@ -56,7 +59,7 @@ void owned_renew(struct bus_memory *mem, struct owned_run *owned)
 }
 
 /* The record of the run that was just opened takes the place of the one before. */
-static void owned_set(struct bus_memory *mem, const struct topic *topic,
+static void owned_set(struct bus_memory *mem, struct topic *topic,
                       const struct run_open_request *request)
 {
     struct owned_run *owned = mem_new(sizeof(*owned));
@@ -79,6 +82,11 @@ static void owned_set(struct bus_memory *mem, const struct topic *topic,
         owned->request = mem_text(slice_of(old->request));
     else
         owned->request = mem_text(request->request);
+    if (request->keeps_text && old != NULL) {
+        owned->points = old->points;
+        old->points = NULL;
+    }
+    topic_charge(topic, points_bytes(owned->points));
     if (old != NULL)
         owned_free(old);
 }
@@ -125,8 +133,8 @@ bool run_is_open(const struct topic *topic)
 
 /* ---- events of our own ---- */
 
-void memory_append(struct topic *topic, enum event_type type, const char *code,
-                   const char *message)
+void memory_append(struct bus_memory *mem, struct topic *topic, enum event_type type,
+                   const char *code, const char *message)
 {
     const struct run *run = topic_run(topic);
     struct topic_event event = {.id = {run->epoch, run->last_seq + 1, false},
@@ -149,12 +157,65 @@ void memory_append(struct topic *topic, enum event_type type, const char *code,
     event.body = buf_view(&body);
     topic_append(topic, &event);
     buf_release(&body);
+    memory_note_end(mem, topic);
+}
+
+/* ---- points ---- */
+
+static void words_of(const struct topic *topic, struct slice words[POINT_KINDS])
+{
+    words[0] = buf_view(&topic_run(topic)->text.utf8);
+    words[1] = buf_view(&topic_run(topic)->reasoning.utf8);
+}
+
+static void add_point(struct bus_memory *mem, struct topic *topic,
+                      struct owned_run *owned, const struct task_point *point)
+{
+    struct slice words[POINT_KINDS];
+
+    if (owned->points == NULL)
+        owned->points = points_new(mem->limits.retain_text_bytes);
+    words_of(topic, words);
+    points_add(owned->points, point, words);
+    topic_charge(topic, points_bytes(owned->points));
+}
+
+void memory_note_end(struct bus_memory *mem, struct topic *topic)
+{
+    const struct run *run = topic_run(topic);
+    struct owned_run *owned =
+        run_state_is_final(run->state) ? owned_find(mem, topic) : NULL;
+    struct task_point point = {.kind = slice_of(run_state_name(run->state)),
+                               .epoch = run->epoch};
+
+    if (owned != NULL && owned->epoch == run->epoch && owned->request[0] != '\0')
+        add_point(mem, topic, owned, &point);
+}
+
+/* A continue that a client asked for: it may begin with the words before a point. */
+static void begin_at_point(struct bus_memory *mem, struct topic *topic, uint64_t number)
+{
+    struct owned_run *owned = owned_find(mem, topic);
+    struct task_point point = {
+        .kind = slice_of("continued"), .epoch = owned->epoch, .from = number};
+    struct slice now[POINT_KINDS];
+    struct buf back[POINT_KINDS];
+
+    buf_init(&back[0], SIZE_MAX);
+    buf_init(&back[1], SIZE_MAX);
+    words_of(topic, now);
+    if (number > 0 && points_go_back(owned->points, number, now, back))
+        topic_rewrite(topic, buf_view(&back[0]), buf_view(&back[1]));
+    add_point(mem, topic, owned, &point);
+    buf_release(&back[0]);
+    buf_release(&back[1]);
 }
 
 void memory_open_run(struct bus_memory *mem, struct topic *topic,
                      const struct run_open_request *request)
 {
     const struct owned_run *old = owned_find(mem, topic);
+    uint64_t old_epoch = old == NULL ? 0 : old->epoch;
     uint64_t now = clock_wall_ms();
     /* A producer that opens again: redis/README.md, open. */
     bool is_again = old != NULL && request->producer.len > 0 &&
@@ -162,12 +223,14 @@ void memory_open_run(struct bus_memory *mem, struct topic *topic,
                     topic_run(topic)->epoch == old->epoch;
 
     if (run_is_open(topic) && !is_again)
-        memory_append(topic, EVENT_ERROR, "SUPERSEDED", "a newer run was opened");
+        memory_append(mem, topic, EVENT_ERROR, "SUPERSEDED", "a newer run was opened");
     mem->last_epoch = now > mem->last_epoch ? now : mem->last_epoch + 1;
     topic_open_run(topic, mem->last_epoch, request->state, now, request->keeps_text);
     owned_set(mem, topic, request);
+    if (request->is_submission && request->keeps_text && old_epoch != 0)
+        begin_at_point(mem, topic, request->from_point);
     if (request->is_submission)
-        memory_append(topic, EVENT_QUEUED, NULL, NULL);
+        memory_append(mem, topic, EVENT_QUEUED, NULL, NULL);
 }
 
 /* ---- runs nobody ends ---- */
@@ -176,7 +239,8 @@ static void end_run(struct bus_memory *mem, struct topic *topic, const char *cod
                     const char *message)
 {
     counter_add(mem->ended, 1);
-    memory_append(topic, code == NULL ? EVENT_STOPPED : EVENT_ERROR, code, message);
+    memory_append(mem, topic, code == NULL ? EVENT_STOPPED : EVENT_ERROR, code,
+                  message);
     memory_tell_stop(mem, topic);
 }
 

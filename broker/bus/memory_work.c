@@ -37,6 +37,7 @@ void memory_submit(struct bus *bus, const struct run_open_request *request,
     struct bus_memory *mem = memory_of(bus);
     struct topic *topic =
         hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+    const struct owned_run *owned;
 
     if (topic == NULL) {
         done(ctx, PUBLISH_UNAVAILABLE, 0);
@@ -44,6 +45,12 @@ void memory_submit(struct bus *bus, const struct run_open_request *request,
     }
     if (run_is_open(topic)) {
         done(ctx, PUBLISH_FENCED, topic_run(topic)->epoch);
+        return;
+    }
+    owned = owned_find(mem, topic);
+    if (request->from_point > 0 &&
+        (owned == NULL || !points_has(owned->points, request->from_point))) {
+        done(ctx, PUBLISH_UNKNOWN_RUN, 0);
         return;
     }
     memory_open_run(mem, topic, request);
@@ -63,6 +70,22 @@ void memory_recall(struct bus *bus, const struct task_key *task,
     };
 
     done(ctx, &kept);
+}
+
+void memory_points(struct bus *bus, const struct task_key *task, task_pointed *done,
+                   void *ctx)
+{
+    struct bus_memory *mem = memory_of(bus);
+    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
+    const struct owned_run *owned = topic == NULL ? NULL : owned_find(mem, topic);
+    struct task_point list[TASK_POINTS_MAX];
+    struct task_points points = {.points = list};
+
+    if (topic != NULL && !topic_was_erased(topic))
+        points.state = topic_run(topic)->state;
+    if (owned != NULL && points.state != RUN_UNKNOWN)
+        points.count = points_list(owned->points, list);
+    done(ctx, &points);
 }
 
 /* ---- handing out ---- */

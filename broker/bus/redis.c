@@ -170,6 +170,7 @@ static const struct bus_ops bus_slots = {
     .open = redis_open,
     .submit = bus_redis_submit,
     .recall = bus_redis_recall,
+    .points = bus_redis_points,
     .stop = redis_stop,
     .erase = redis_erase,
     .list = redis_list,

@@ -95,6 +95,8 @@ bool bus_note_read(struct slice json, struct bus_note *note)
         (void)json_u64(member.value, &note->started_ms);
     if (json_get(object, "keeps_text", &member))
         note->keeps_text = member.kind == JSON_TRUE;
+    if (json_get(object, "rewritten", &member))
+        note->is_rewritten = member.kind == JSON_TRUE;
     if (json_get(object, "opaque", &member))
         note->is_opaque = member.kind == JSON_TRUE;
     return note->is_opened || note->is_erased;

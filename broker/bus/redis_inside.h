@@ -123,6 +123,7 @@ struct bus_note {
     enum run_state state;
     uint64_t started_ms;
     bool keeps_text;
+    bool is_rewritten; /* what is kept is not what the last run left */
     bool is_opaque;
 };
 bool bus_note_read(struct slice json, struct bus_note *note);
@@ -138,10 +139,12 @@ const char *bus_server_trouble(const struct bus_redis *bus);
 /* bus_ops.judge */
 bool bus_server_judge(struct bus *bus, struct buf *error);
 
-/* redis_submit.c: bus_ops.submit and .recall */
+/* redis_submit.c: bus_ops.submit, .recall and .points */
 void bus_redis_submit(struct bus *bus, const struct run_open_request *request,
                       void (*done)(void *ctx, enum publish_status status,
                                    uint64_t epoch),
+                      void *ctx);
+void bus_redis_points(struct bus *bus, const struct task_key *task, task_pointed *done,
                       void *ctx);
 void bus_redis_recall(struct bus *bus, const struct task_key *task,
                       void (*done)(void *ctx, const struct bus_kept *kept), void *ctx);

@@ -93,3 +93,9 @@ void bus_redis_recall(struct bus *bus, const struct task_key *task,
     recalling->ctx = ctx;
     store_load(of(bus)->store, task, 0, on_loaded, recalling);
 }
+
+void bus_redis_points(struct bus *bus, const struct task_key *task, task_pointed *done,
+                      void *ctx)
+{
+    store_points(of(bus)->store, task, done, ctx);
+}

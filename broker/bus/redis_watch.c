@@ -36,6 +36,8 @@ static void take_note(struct watch *watch, struct event_id id, struct slice json
     if (note.is_erased && id.epoch >= watch_held_id(watch).epoch) {
         topic_erase(watch->topic);
         watch->latest = watch_held_id(watch);
+    } else if (note.is_rewritten && id.epoch > watch_held_id(watch).epoch) {
+        watch_reload(watch);
     } else if (note.is_opened && id.epoch > watch_held_id(watch).epoch) {
         topic_open_run(watch->topic, id.epoch, note.state, note.started_ms,
                        note.keeps_text);

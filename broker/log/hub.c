@@ -17,7 +17,7 @@ static size_t topic_bytes(const struct topic *topic)
 {
     return sizeof(*topic) + topic->key_len + topic->window_bytes +
            topic->cap * sizeof(struct entry *) + topic->run.reasoning.utf8.cap +
-           topic->run.text.utf8.cap;
+           topic->run.text.utf8.cap + topic->beside_bytes;
 }
 
 static void charge(struct hub *hub, struct topic *topic, size_t bytes)

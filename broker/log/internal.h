@@ -20,6 +20,7 @@ struct topic {
     uint64_t dropped_order;  /* arrival number of the newest entry that is gone */
     uint64_t appended_bytes; /* bodies, since ever; counts from far above zero */
     size_t window_bytes;     /* entries held now, overhead included */
+    size_t beside_bytes;     /* topic_charge() */
     size_t charged_bytes;    /* what the hub's total counts for this topic */
     struct list readers;
     size_t reader_count;

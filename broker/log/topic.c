@@ -164,6 +164,30 @@ void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
     hub_mark(topic->hub, topic);
 }
 
+static void accumulated_set(struct accumulated *acc, struct slice words)
+{
+    buf_reset(&acc->utf8);
+    (void)buf_slice(&acc->utf8, words);
+    acc->merged = words.len > 0 ? 1 : 0;
+    if (words.len == 0)
+        acc->timestamp[0] = '\0';
+}
+
+void topic_rewrite(struct topic *topic, struct slice text, struct slice reasoning)
+{
+    accumulated_set(&topic->run.text, text);
+    accumulated_set(&topic->run.reasoning, reasoning);
+    topic->run.text_epoch = topic->run.epoch;
+    hub_touch(topic->hub, topic);
+    hub_mark(topic->hub, topic);
+}
+
+void topic_charge(struct topic *topic, size_t bytes)
+{
+    topic->beside_bytes = bytes;
+    hub_touch(topic->hub, topic);
+}
+
 void topic_mark_opaque(struct topic *topic)
 {
     topic->run.is_opaque = true;

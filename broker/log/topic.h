@@ -114,6 +114,11 @@ bool topic_reserve(struct topic *topic, size_t count, size_t bytes);
  * accumulated text (a continue). */
 void topic_open_run(struct topic *topic, uint64_t epoch, enum run_state state,
                     uint64_t started_ms, bool keeps_text);
+/* The run that was just opened, keeping text, begins with these words instead: who read the
+ * earlier ones is told. UTF-8, copied. */
+void topic_rewrite(struct topic *topic, struct slice text, struct slice reasoning);
+/* What the bus keeps beside this topic, counted among its bytes. */
+void topic_charge(struct topic *topic, size_t bytes);
 /* The run that was just opened will have events of Frappe's channel (lifted ones). */
 void topic_mark_opaque(struct topic *topic);
 /* What the bus knows of a task it has just loaded: everything but the entries, which are

@@ -14,7 +14,8 @@
  *   messages        OpenAI's messages; needed
  *   model           a name; absent: the worker's default
  *   mode            "chat" (default), "agent", "autonomous"
- *   partial         what a client has of the answer, for a continue without a task
+ *   partial         what a client had of the answer, when that was begun elsewhere; the
+ *                   accumulated text goes on behind it
  *   max_tokens      1..; absent: the provider's choice
  *   temperature     a number
  *   options         an object of further members for the provider

@@ -368,20 +368,16 @@ static struct emitter *open_emitter(struct generation *g, struct emitter_sink *s
     return emitter_new(g->loop, sink, &options);
 }
 
-/* The answer so far, whoever said it: what a continue goes on from. */
+/* The answer so far: what the client brought, and what was said here since. */
 static void take_partial(struct generation *g, const struct generation_job *job)
 {
-    struct slice partial = job->earlier_text;
-
-    if (g->ask.partial != NULL && g->ask.partial[0] != '\0')
-        partial = slice_of(g->ask.partial);
-    else if (!job->keeps_text)
-        partial = slice_make(NULL, 0);
-    g->is_continue = job->keeps_text || partial.len > 0;
     buf_init(&g->text, 2 * TEXT_MAX_BYTES);
-    if (partial.len > 0)
-        (void)buf_slice(&g->text, partial);
-    g->partial_length = partial.len == 0 ? 0 : utf8_length(partial.ptr, partial.len);
+    if (g->ask.partial != NULL)
+        (void)buf_puts(&g->text, g->ask.partial);
+    if (job->keeps_text)
+        (void)buf_slice(&g->text, job->earlier_text);
+    g->is_continue = job->keeps_text || g->text.len > 0;
+    g->partial_length = g->text.len == 0 ? 0 : utf8_length(g->text.data, g->text.len);
 }
 
 struct generation *generation_start(struct loop *loop, struct roster *roster,

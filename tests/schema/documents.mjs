@@ -48,7 +48,8 @@ assert.ok(answer.valid, `openapi.yaml: ${JSON.stringify(answer.errors)}`);
 assert.deepEqual(Object.keys(openapi.paths).sort(), [
   "/api/streaming/stream", "/api/v1/auth/ping", "/api/v1/chat",
   "/api/v2/chat/streaming/continue", "/api/v2/chat/streaming/stream",
-  "/healthz", "/v1/chat/completions", "/v1/events", "/v1/models", "/v1/tasks", "/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events",
+  "/healthz", "/v1/chat/completions", "/v1/events", "/v1/models", "/v1/tasks", "/v1/tasks/{task_id}", "/v1/tasks/{task_id}/continue", "/v1/tasks/{task_id}/events",
+  "/v1/tasks/{task_id}/points",
   "/v1/telemetry",
 ]);
 const operations = Object.values(openapi.paths).flatMap((path) =>

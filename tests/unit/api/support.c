@@ -57,6 +57,15 @@ static void held_recall(struct bus *bus, const struct task_key *task_key,
     of(bus)->ctx = ctx;
 }
 
+static void held_points(struct bus *bus, const struct task_key *task_key,
+                        task_pointed *done, void *ctx)
+{
+    (void)task_key;
+    of(bus)->asked++;
+    of(bus)->pointed = done;
+    of(bus)->ctx = ctx;
+}
+
 static void held_stop(struct bus *bus, const struct task_key *task_key, uint64_t epoch,
                       void (*done)(void *ctx, enum stop_status status), void *ctx)
 {
@@ -104,6 +113,7 @@ static const struct bus_ops held_ops = {
     .open = held_open,
     .submit = held_submit,
     .recall = held_recall,
+    .points = held_points,
     .stop = held_stop,
     .erase = held_erase,
     .list = held_list,

@@ -33,6 +33,7 @@ struct held_bus {
     void (*published)(void *ctx, const struct publish_result *result);
     void (*opened)(void *ctx, enum publish_status status, uint64_t epoch);
     void (*recalled)(void *ctx, const struct bus_kept *kept);
+    task_pointed *pointed;
     void (*stopped)(void *ctx, enum stop_status status);
     void (*listed)(void *ctx, bool ok);
     void (*erased)(void *ctx, bool ok);

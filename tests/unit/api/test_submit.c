@@ -276,8 +276,8 @@ static void a_continue_keeps_request_and_text(void **state)
     assert_true(slice_is(found.text.utf8, "half "));
 }
 
-/* One answer: what the client brought and what was said here. */
-static void a_partial_that_was_posted_grows(void **state)
+/* One answer: what the client brought, and behind it what was said here. */
+static void a_partial_that_was_posted_stays_before_the_text(void **state)
 {
     struct bench *b = *state;
     struct bus_kept kept = {
@@ -290,7 +290,7 @@ static void a_partial_that_was_posted_grows(void **state)
 
     b->held.recalled(b->held.ctx, &kept);
     assert_string_equal(b->held.request,
-                        "{\"messages\":[1],\"partial\":\"one two \",\"request_id\":"
+                        "{\"messages\":[1],\"partial\":\"one \",\"request_id\":"
                         "\"req_1\"}");
     b->held.opened(b->held.ctx, PUBLISH_OK, 6);
     answered(b, x, 202, "{\"task_id\":\"t\",\"epoch\":6,\"state\":\"queued\"}");
@@ -317,6 +317,60 @@ static void what_cannot_be_continued_is_told(void **state)
         "{\"type\":\"completion\",\"text\":\"x\",\"partial\":false}");
     answered(b, ask(b, HTTP_POST, "/v1/tasks/u/continue", ""), 422, "NOT_A_GENERATION");
     answered(b, get(b, "/v1/tasks/t/continue"), 405, "METHOD_NOT_ALLOWED");
+}
+
+/* ---- points ---- */
+
+static void a_task_is_continued_from_a_point_of_it(void **state)
+{
+    const char *lines[] = {words, stop};
+    struct bench *b = *state;
+
+    submit(b, "{\"task_id\":\"t\",\"message\":\"a\"}");
+    work(b, lines, 2);
+    answered(b, ask(b, HTTP_POST, "/v1/tasks/t/continue", "{}"), 202, "queued");
+    work(b, lines, 2);
+    answered(b, get(b, "/v1/tasks/t/points"), 200, "\"kind\":\"stopped\",\"epoch\":");
+    assert_true(slice_is(bus_memory_load(b->bus, &key).text.utf8, "half half "));
+    answered(b, ask(b, HTTP_POST, "/v1/tasks/t/continue", "{\"from_point\":9}"), 422,
+             "\"UNKNOWN_POINT\"");
+    answered(b, ask(b, HTTP_POST, "/v1/tasks/t/continue", "{\"from_point\":0}"), 422,
+             "\"field\":\"from_point\"");
+    answered(b, ask(b, HTTP_POST, "/v1/tasks", "{\"from_point\":1,\"message\":\"a\"}"),
+             422, "\"field\":\"from_point\"");
+    answered(b, ask(b, HTTP_POST, "/v1/tasks/t/continue", "{\"from_point\":1}"), 202,
+             "queued");
+    assert_true(slice_is(bus_memory_load(b->bus, &key).text.utf8, "half "));
+    answered(b, get(b, "/v1/tasks/t/points"), 200, "\"length\":5,\"from_point\":1}");
+    work(b, lines, 2);
+    answered(b, ask(b, HTTP_POST, "/v1/tasks/t/continue", "{\"from_point\":3}"), 202,
+             "queued");
+    assert_true(slice_is(bus_memory_load(b->bus, &key).text.utf8, "half half "));
+    answered(b, get(b, "/v1/tasks/none/points"), 404, "UNKNOWN_TASK");
+    answered(b, ask(b, HTTP_POST, "/v1/tasks/t/points", ""), 405, "METHOD_NOT_ALLOWED");
+}
+
+static void a_point_that_is_gone_when_it_is_gone_back_to_is_told(void **state)
+{
+    struct bench *b = *state;
+    struct bus_kept kept = {
+        .state = RUN_STOPPED, .epoch = 5, .request = slice_of("{\"messages\":[1]}")};
+    struct task_point point = {.number = 2, .kind = slice_of("stopped"), .length = 7};
+    struct task_points points = {.state = RUN_STOPPED, .points = &point, .count = 1};
+    struct fake_exchange *x =
+        ask(b, HTTP_POST, "/v1/tasks/t/continue", "{\"from_point\":2}");
+
+    b->held.recalled(b->held.ctx, &kept);
+    b->held.pointed(b->held.ctx, &points);
+    b->held.opened(b->held.ctx, PUBLISH_UNKNOWN_RUN, 0);
+    answered(b, x, 422, "\"UNKNOWN_POINT\"");
+    x = ask(b, HTTP_POST, "/v1/tasks/t/continue", "{\"from_point\":2}");
+    b->held.recalled(b->held.ctx, &kept);
+    b->held.pointed(b->held.ctx, NULL);
+    answered(b, x, 503, "\"code\":\"UNAVAILABLE\"");
+    x = get(b, "/v1/tasks/t/points");
+    b->held.pointed(b->held.ctx, NULL);
+    answered(b, x, 503, "\"code\":\"UNAVAILABLE\"");
 }
 
 /* ---- the bus is away, or the client is ---- */
@@ -370,8 +424,10 @@ int test_submit(void)
         MEMORY_TEST(who_waits_and_goes_leaves_the_run_alone),
         MEMORY_TEST(who_waits_for_what_is_erased_is_told),
         MEMORY_TEST(a_continue_keeps_request_and_text),
-        HELD_TEST(a_partial_that_was_posted_grows),
+        HELD_TEST(a_partial_that_was_posted_stays_before_the_text),
         MEMORY_TEST(what_cannot_be_continued_is_told),
+        MEMORY_TEST(a_task_is_continued_from_a_point_of_it),
+        HELD_TEST(a_point_that_is_gone_when_it_is_gone_back_to_is_told),
         HELD_TEST(a_bus_that_is_away_is_503),
         MEMORY_TEST(who_goes_on_waiting_when_the_broker_ends_is_answered),
     };

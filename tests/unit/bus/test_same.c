@@ -24,6 +24,8 @@ struct pair {
     struct side memory;
     struct side redis;
     uint32_t seed;
+    bool was_submitted; /* of draw_points() */
+    bool is_open;
 };
 
 static uint32_t roll(struct pair *pair, uint32_t n)
@@ -108,6 +110,22 @@ static void on_recalled(void *ctx, const struct bus_kept *kept)
     side->told++;
 }
 
+static void on_pointed(void *ctx, const struct task_points *points)
+{
+    struct side *side = ctx;
+
+    assert_non_null(points);
+    buf_printf(&side->answer, "%s", run_state_name(points->state));
+    for (size_t i = 0; i < points->count; i++) {
+        const struct task_point *point = &points->points[i];
+        buf_printf(&side->answer, " %llu %.*s %zu %llu %llu",
+                   (unsigned long long)point->number, (int)point->kind.len,
+                   point->kind.ptr, epoch_number(side, point->epoch),
+                   (unsigned long long)point->length, (unsigned long long)point->from);
+    }
+    side->told++;
+}
+
 static void on_listed(void *ctx, bool ok)
 {
     struct side *side = ctx;
@@ -118,7 +136,7 @@ static void on_listed(void *ctx, bool ok)
 
 /* ---- what is asked ---- */
 
-enum verb { PUBLISH, OPEN, SUBMIT, RECALL, STOP, ERASE, LIST };
+enum verb { PUBLISH, OPEN, SUBMIT, RECALL, POINTS, STOP, ERASE, LIST };
 
 /* Epochs are the number of one, counted back from the newest; none = 0. */
 struct question {
@@ -131,6 +149,9 @@ struct question {
     unsigned kinds; /* two bits per event */
     bool is_queued;
     bool keeps_text;
+    bool has_request; /* also where text is kept */
+    uint64_t from_point;
+    unsigned salt; /* so that texts differ */
 };
 
 static uint64_t epoch_of(const struct side *side, const struct question *question)
@@ -144,8 +165,9 @@ static uint64_t epoch_of(const struct side *side, const struct question *questio
 
 static void publish(struct side *side, const struct question *question)
 {
-    static const char *const lines[] = {
-        "{\"type\":\"text\",\"text\":\"abc\",\"partial\":true,\"task_id\":\"t1\"}",
+    char text[80];
+    const char *lines[] = {
+        text,
         ("{\"type\":\"reasoning\",\"text\":\"\\u00e9\",\"partial\":true,\"task_id\":"
          "\"t1\"}"),
         "{\"type\":\"status\",\"task_id\":\"t1\"}",
@@ -157,6 +179,10 @@ static void publish(struct side *side, const struct question *question)
                                       .events = events,
                                       .count = question->count};
 
+    (void)snprintf(
+        text, sizeof(text),
+        "{\"type\":\"text\",\"text\":\"%c\xc3\xa4%c\",\"partial\":true,\"task_id\":\"t1\"}",
+        'a' + (int)(question->salt % 26), 'a' + (int)(question->salt / 26 % 26));
     for (size_t i = 0; i < question->count; i++) {
         const char *field;
         (void)event_check(slice_of(lines[(question->kinds >> (2 * i)) & 3]), &events[i],
@@ -190,11 +216,16 @@ static void ask(struct side *side, const struct question *question)
     case SUBMIT:
         open.state = RUN_QUEUED;
         open.is_submission = true;
-        open.request = slice_of(question->keeps_text ? "" : "{\"messages\":[]}");
+        open.request = slice_of(
+            question->keeps_text && !question->has_request ? "" : "{\"messages\":[]}");
+        open.from_point = question->keeps_text ? question->from_point : 0;
         side->bus->ops->submit(side->bus, &open, on_opened, side);
         break;
     case RECALL:
         side->bus->ops->recall(side->bus, &task, on_recalled, side);
+        break;
+    case POINTS:
+        side->bus->ops->points(side->bus, &task, on_pointed, side);
         break;
     case STOP:
         side->bus->ops->stop(side->bus, &task, epoch_of(side, question), on_stopped,
@@ -213,11 +244,11 @@ static void ask(struct side *side, const struct question *question)
 static struct question draw(struct pair *pair)
 {
     static const char *const producers[] = {"a", "a", "b", ""};
-    static const enum verb verbs[] = {PUBLISH, PUBLISH, PUBLISH, PUBLISH,
-                                      PUBLISH, PUBLISH, OPEN,    OPEN,
-                                      SUBMIT,  RECALL,  STOP,    LIST};
+    static const enum verb verbs[] = {PUBLISH, PUBLISH, PUBLISH, PUBLISH, PUBLISH,
+                                      PUBLISH, OPEN,    OPEN,    SUBMIT,  RECALL,
+                                      STOP,    LIST,    SUBMIT,  SUBMIT,  POINTS};
     struct question question = {
-        .verb = verbs[roll(pair, 12)],
+        .verb = verbs[roll(pair, 15)],
         .producer = producers[roll(pair, 4)],
         .has_epoch = roll(pair, 8) != 0,
         .epochs_back = roll(pair, 4) == 0 ? roll(pair, 3) : 0,
@@ -225,7 +256,12 @@ static struct question draw(struct pair *pair)
         .count = 1 + roll(pair, 4),
         .is_queued = roll(pair, 3) == 0,
         .keeps_text = roll(pair, 3) == 0,
+        .from_point = roll(pair, 4) == 0 ? 0 : 1 + roll(pair, 12),
+        .salt = roll(pair, 676),
     };
+
+    if (question.verb == SUBMIT)
+        question.keeps_text = roll(pair, 8) != 0;
 
     if (roll(pair, 12) == 0)
         question.epochs_back = 1000;
@@ -234,6 +270,33 @@ static struct question draw(struct pair *pair)
         question.kinds |= (roll(pair, 8) == 0 ? 3U : roll(pair, 3)) << (2 * i);
     if (question.verb == STOP && roll(pair, 4) == 0)
         question.verb = ERASE;
+    return question;
+}
+
+/* One generation that is stopped, continued and gone back in all the time. */
+static struct question draw_points(struct pair *pair)
+{
+    static const enum verb closed[] = {SUBMIT, SUBMIT, SUBMIT, RECALL, POINTS};
+    struct question question = {
+        .producer = "",
+        .count = 1 + roll(pair, 4),
+        .keeps_text = roll(pair, 60) != 0,
+        .has_request = true,
+        .from_point = roll(pair, 4) == 0 ? 0 : 1 + roll(pair, 40),
+        .salt = roll(pair, 676),
+    };
+
+    for (size_t i = 0; i < question.count; i++)
+        question.kinds |= roll(pair, 3) << (2 * i);
+    if (pair->was_submitted && strncmp(buf_text(&pair->memory.answer), "OK", 2) == 0)
+        pair->is_open = true;
+    if (!pair->is_open)
+        question.verb = closed[roll(pair, 5)];
+    else
+        question.verb = roll(pair, 3) == 0 ? STOP : PUBLISH;
+    if (question.verb == STOP)
+        pair->is_open = false;
+    pair->was_submitted = question.verb == SUBMIT;
     return question;
 }
 
@@ -268,7 +331,8 @@ static bool is_well(void *ctx)
     return side->bus->ops->trouble(side->bus) == NULL;
 }
 
-static void compare(void **state, uint32_t seed)
+static void compare(void **state, uint32_t seed,
+                    struct question (*next)(struct pair *pair))
 {
     struct stage stage;
     struct pair pair = {.seed = seed};
@@ -281,7 +345,7 @@ static void compare(void **state, uint32_t seed)
     eye_attach(&eye,
                hub_topic(pair.redis.hub, TOPIC_TASK, slice_of("s"), slice_of("t1")));
     for (int i = 0; i < STEPS; i++) {
-        struct question question = draw(&pair);
+        struct question question = next(&pair);
         ask(&pair.memory, &question);
         ask(&pair.redis, &question);
         if (strcmp(buf_text(&pair.memory.answer), buf_text(&pair.redis.answer)) != 0)
@@ -316,7 +380,15 @@ static void both_buses_give_the_same_answers(void **state)
 {
     for (uint32_t seed = 1; seed <= 12; seed++) {
         (void)scene_clean(state);
-        compare(state, seed);
+        compare(state, seed, draw);
+    }
+}
+
+static void both_buses_go_back_to_the_same_words(void **state)
+{
+    for (uint32_t seed = 1; seed <= 6; seed++) {
+        (void)scene_clean(state);
+        compare(state, seed, draw_points);
     }
 }
 
@@ -354,6 +426,7 @@ int test_same(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(both_buses_give_the_same_answers),
+        cmocka_unit_test(both_buses_go_back_to_the_same_words),
         cmocka_unit_test(a_queued_run_in_memory_times_out_too),
     };
 

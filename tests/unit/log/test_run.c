@@ -118,6 +118,24 @@ static void a_continue_keeps_the_text_and_the_first_time(void **state)
     assert_int_equal(run->reasoning.first_seq, 2);
 }
 
+static void a_run_that_begins_with_other_words_has_a_new_text(void **state)
+{
+    struct topic *topic = task(*state, "t");
+    const struct run *run = topic_run(topic);
+
+    say_text(topic, EPOCH, 1, "abc");
+    say(topic, EPOCH, 2, EVENT_REASONING, "r");
+    topic_open_run(topic, EPOCH + 5, RUN_QUEUED, 77, true);
+    topic_rewrite(topic, slice_of("ab"), slice_of(""));
+    accumulates(&run->text, "ab");
+    accumulates(&run->reasoning, "");
+    assert_int_equal(run->text.merged, 1);
+    assert_int_equal(run->reasoning.merged, 0);
+    assert_int_equal(run->text_epoch, EPOCH + 5);
+    say_text(topic, EPOCH + 5, 1, "d");
+    accumulates(&run->text, "abd");
+}
+
 static void a_run_that_keeps_nothing_begins_a_new_text(void **state)
 {
     struct topic *topic = task(*state, "t");
@@ -205,6 +223,7 @@ int test_run(void)
         HUB_TEST(opening_the_same_run_again_changes_nothing),
         HUB_TEST(a_continue_keeps_the_text_and_the_first_time),
         HUB_TEST(a_run_that_keeps_nothing_begins_a_new_text),
+        HUB_TEST(a_run_that_begins_with_other_words_has_a_new_text),
         HUB_TEST(a_reset_loses_every_reader),
         HUB_TEST(an_erased_topic_is_a_tombstone_until_the_next_run),
         HUB_TEST(no_two_topics_share_a_generation),
