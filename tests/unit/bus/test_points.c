@@ -26,7 +26,7 @@ struct model {
 static uint32_t below(struct model *m, uint32_t bound)
 {
     m->seed = m->seed * 1664525U + 1013904223U;
-    return (m->seed >> 8) % bound;
+    return bound == 0 ? 0 : (m->seed >> 8) % bound;
 }
 
 static void words_now(const struct model *m, struct slice words[POINT_KINDS])
