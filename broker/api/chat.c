@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/chat_inside.h"
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/mem.h"
 #include "codec/json.h"
 
@@ -14,8 +15,10 @@ struct chat {
     struct api_await *await;
     struct task_key task; /* a copy; empty until the bus has taken the run */
     char *model;
+    char *request_id;
     uint64_t epoch;
     uint64_t created_s;
+    uint64_t began_ms; /* loop_now_ms() */
     enum dialect_form dialect;
     unsigned options;
     bool is_plain;
@@ -28,7 +31,34 @@ static void chat_free(struct chat *chat)
     list_remove(&chat->node);
     task_key_release(&chat->task);
     free(chat->model);
+    free(chat->request_id);
     free(chat);
+}
+
+/* ---- the log (C16) ---- */
+
+/* The worker's own lines, "Chat completion finished" among them, carry the same request id. */
+static void log_request(const struct chat *chat, const struct submission *submission,
+                        struct slice path)
+{
+    diag(DIAG_INFO, "Chat request received", DIAG_S("request_id", chat->request_id),
+         DIAG_SLICE("path", path), DIAG_S("stream", chat->is_plain ? "no" : "yes"),
+         DIAG_S("memory", submission->uses_memory ? "yes" : "no"));
+}
+
+static void log_stream(const struct chat *chat, const struct retell_told *told)
+{
+    bool has_failed = told->how == RETELL_TOLD && told->failure[0] != '\0';
+    uint64_t first_ms = told->first_ms == 0 ? 0 : told->first_ms - chat->began_ms;
+
+    if (chat->api == NULL || (told->how != RETELL_LEFT && !has_failed))
+        return;
+    diag(has_failed ? DIAG_WARN : DIAG_INFO,
+         has_failed ? "SSE stream error" : "Chat client left",
+         DIAG_S("request_id", chat->request_id), DIAG_SLICE("site", chat->task.site),
+         DIAG_SLICE("task", chat->task.task_id), DIAG_S("code", told->failure),
+         DIAG_N("total_ms", loop_now_ms(chat->api->loop) - chat->began_ms),
+         DIAG_N("ttft_ms", first_ms));
 }
 
 void api_free_chats(struct api *api)
@@ -192,14 +222,15 @@ static void wait_for_end(struct chat *chat)
 
 /* ---- a stream ---- */
 
-static void on_retold(void *ctx, enum retell_end how, struct http_exchange *x)
+static void on_retold(void *ctx, const struct retell_told *told)
 {
     struct chat *chat = ctx;
 
-    if (how == RETELL_LEFT) {
+    log_stream(chat, told);
+    if (told->how == RETELL_LEFT) {
         abandon(chat);
-    } else if (how == RETELL_UNBEGUN && chat->api != NULL) {
-        chat->x = x;
+    } else if (told->how == RETELL_UNBEGUN && chat->api != NULL) {
+        chat->x = told->x;
         wait_for_end(chat);
     } else {
         chat_free(chat);
@@ -273,6 +304,8 @@ void chat_begin(struct api *api, struct http_exchange *x, struct chat_ask *ask)
         .api = api,
         .x = x,
         .model = mem_text(submission->model),
+        .request_id = mem_text(x->request->id),
+        .began_ms = loop_now_ms(api->loop),
         .created_s = clock_wall_ms() / 1000,
         .dialect = ask->dialect,
         .options = ask->options,
@@ -288,5 +321,6 @@ void chat_begin(struct api *api, struct http_exchange *x, struct chat_ask *ask)
     submission->user = api_user(api);
     if (api->options.test_scenarios)
         submission->scenario = http_header(x->request, "x-test-scenario");
+    log_request(chat, submission, x->request->path);
     api_submit(api, submission, on_submitted, chat);
 }

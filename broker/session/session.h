@@ -120,6 +120,12 @@ enum retell_end {
     RETELL_LEFT,    /* the reader went away before */
     RETELL_UNBEGUN, /* `waits`: the run ended without a word; `x` is whose asked, again */
 };
+struct retell_told {
+    enum retell_end how;
+    struct http_exchange *x; /* RETELL_UNBEGUN only */
+    uint64_t first_ms;       /* loop_now_ms() of the first text; 0 = none was told */
+    const char *failure;     /* code of the error it ended with; "" = none */
+};
 struct session_retell {
     struct task_key task;
     uint64_t epoch;
@@ -129,7 +135,7 @@ struct session_retell {
     const char *headers; /* further lines */
     bool waits;          /* nothing is answered before the answer's first word (R16) */
     /* Called exactly once; may be before session_retell() returns. */
-    void (*over)(void *ctx, enum retell_end how, struct http_exchange *x);
+    void (*over)(void *ctx, const struct retell_told *told);
     void *ctx;
 };
 void session_retell(struct session_set *set, struct http_exchange *x,

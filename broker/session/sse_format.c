@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "session/sse_inside.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /*
@@ -165,13 +166,19 @@ bool retelling_is_unbegun(const struct stream *stream)
 void retelling_over(struct stream *stream, enum retell_end how, struct http_exchange *x)
 {
     struct retelling *retelling = stream->retelling;
-    void (*over)(void *ctx, enum retell_end how, struct http_exchange *x);
+    void (*over)(void *ctx, const struct retell_told *told);
 
     if (retelling == NULL || retelling->over == NULL)
         return;
+    const struct retell_told told = {
+        .how = how,
+        .x = x,
+        .first_ms = retelling->first_ms,
+        .failure = retelling->failure,
+    };
     over = retelling->over;
     retelling->over = NULL;
-    over(retelling->ctx, how, x);
+    over(retelling->ctx, &told);
 }
 
 /* ---- telling ---- */
@@ -269,19 +276,54 @@ static void close_with_id(struct stream *stream, struct buf *out,
     buf_release(&id);
 }
 
+static void note_first(struct stream *stream)
+{
+    struct retelling *retelling = stream->retelling;
+
+    if (retelling->first_ms == 0 && retelling->state.told[PART_TEXT].len > 0)
+        retelling->first_ms = loop_now_ms(stream->session.set->loop);
+}
+
+static void note_failure(struct retelling *retelling, struct slice code)
+{
+    (void)snprintf(retelling->failure, sizeof(retelling->failure), "%.*s",
+                   (int)code.len, code.ptr);
+}
+
 static void tell_whole(struct stream *stream, const struct topic *topic,
                        struct buf *out)
 {
+    struct retelling *retelling = stream->retelling;
     struct dialect_run run = run_of(stream, topic);
+    bool was_over = dialect_is_over(&retelling->state);
 
-    dialect_snapshot(out, &stream->retelling->state, &run,
+    dialect_snapshot(out, &retelling->state, &run,
                      buf_view(&topic_run(topic)->reasoning.utf8),
                      buf_view(&topic_run(topic)->text.utf8));
+    if (!was_over && dialect_is_over(&retelling->state))
+        note_failure(retelling, slice_of("SUPERSEDED"));
+    note_first(stream);
+}
+
+/* The event that has ended it may be an error. */
+static void note_end(struct retelling *retelling, struct slice event)
+{
+    struct json_member type;
+    struct json_member code;
+
+    if (!json_get(event, "type", &type) || type.kind != JSON_STRING ||
+        !json_raw_is(json_string_raw(type.value), "error"))
+        return;
+    if (json_get(event, "code", &code) && code.kind == JSON_STRING)
+        note_failure(retelling, json_string_raw(code.value));
+    else
+        note_failure(retelling, slice_of("ERROR"));
 }
 
 static void tell_lines(struct stream *stream, const struct topic *topic,
                        struct slice lines, struct buf *out)
 {
+    struct dialect_state *state = &stream->retelling->state;
     struct dialect_run run = run_of(stream, topic);
     size_t at = 0;
 
@@ -289,9 +331,13 @@ static void tell_lines(struct stream *stream, const struct topic *topic,
         const char *end = memchr(lines.ptr + at, '\n', lines.len - at);
         struct slice line = slice_make(lines.ptr + at, (size_t)(end - lines.ptr) - at);
         at += line.len + 1;
-        if (line.len > 1 && line.ptr[0] == '{')
-            dialect_event(out, &stream->retelling->state, &run, line);
+        if (line.len <= 1 || line.ptr[0] != '{' || dialect_is_over(state))
+            continue;
+        dialect_event(out, state, &run, line);
+        if (dialect_is_over(state))
+            note_end(stream->retelling, line);
     }
+    note_first(stream);
 }
 
 /* A part of what was told may be replaced: only the rest can be told. */
@@ -312,6 +358,8 @@ void retelling_failed(struct subscription *sub, const char *code, const char *me
     struct dialect_run run = run_of(stream, sub->reader.topic);
     struct buf out;
 
+    if (!dialect_is_over(&stream->retelling->state))
+        note_failure(stream->retelling, slice_of(code));
     buf_init(&out, 4096);
     dialect_fail(&out, &stream->retelling->state, &run, code, message);
     close_with_id(stream, &out, NULL);

@@ -7,6 +7,9 @@
 #include "session/alive.h"
 #include "session/internal.h"
 
+/* Codes of others, cut. */
+#define RETELLING_CODE_SIZE 48
+
 /* A run retold in another dialect (sse_format.c). */
 struct retelling {
     struct dialect_state state;
@@ -19,8 +22,10 @@ struct retelling {
     uint64_t wanted_epoch; /* 0 = whatever run there is */
     bool waits;
     char *headers; /* NULL = those of the form */
-    void (*over)(void *ctx, enum retell_end how, struct http_exchange *x);
+    void (*over)(void *ctx, const struct retell_told *told);
     void *ctx;
+    uint64_t first_ms; /* as in struct retell_told */
+    char failure[RETELLING_CODE_SIZE];
 };
 
 struct stream {

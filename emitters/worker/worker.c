@@ -121,11 +121,14 @@ static void count_report(struct worker *worker, const struct generation_report *
         histogram_observe(worker->count.first_token, (double)report->first_token_ms);
 }
 
+/* What a chat endpoint asked for has the name that chat deployments look for (C16). */
 static void log_report(const struct generation_report *report)
 {
     bool is_bad = report->outcome[0] == 'e' || report->outcome[0] == 'l';
+    bool is_chat = report->ask->is_live;
 
-    diag(is_bad ? DIAG_WARN : DIAG_INFO, "generation finished",
+    diag(is_bad ? DIAG_WARN : DIAG_INFO,
+         is_chat ? "Chat completion finished" : "generation finished",
          DIAG_SLICE("site", report->task.site),
          DIAG_SLICE("task", report->task.task_id),
          DIAG_S("request_id",

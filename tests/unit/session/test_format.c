@@ -130,15 +130,20 @@ struct asked {
     unsigned calls;
     enum retell_end how;
     struct http_exchange *x;
+    uint64_t first_ms;
+    char failure[64];
 };
 
-static void on_over(void *ctx, enum retell_end how, struct http_exchange *x)
+static void on_over(void *ctx, const struct retell_told *told)
 {
     struct asked *asked = ctx;
 
     asked->calls++;
-    asked->how = how;
-    asked->x = x;
+    asked->how = told->how;
+    asked->x = told->x;
+    asked->first_ms = told->first_ms;
+    assert_true(strlen(told->failure) < sizeof(asked->failure));
+    memcpy(asked->failure, told->failure, strlen(told->failure) + 1);
 }
 
 static struct fake_exchange *ask(struct bench *b, struct asked *asked, bool waits)
@@ -185,6 +190,8 @@ static void an_answer_is_of_its_run_alone_and_who_asked_hears_its_end(void **sta
     pipe_hang_up(x->pipe, "done");
     assert_int_equal(asked.calls, 1);
     assert_int_equal(asked.how, RETELL_TOLD);
+    assert_true(asked.first_ms > 0);
+    assert_string_equal(asked.failure, "");
     buf_release(&out);
 }
 
@@ -203,6 +210,21 @@ static void who_asked_hears_that_the_reader_has_left(void **state)
     pipe_hang_up(x->pipe, "gone");
     assert_int_equal(asked.calls, 1);
     assert_int_equal(asked.how, RETELL_LEFT);
+}
+
+static void who_asked_hears_which_error_has_ended_it(void **state)
+{
+    struct bench *b = *state;
+    struct fake_exchange *x;
+    struct asked asked;
+
+    x = ask(b, &asked, false);
+    say(b, "t", E2, EVENT_ERROR, "");
+    settle(b);
+    pipe_hang_up(x->pipe, "done");
+    assert_int_equal(asked.how, RETELL_TOLD);
+    assert_string_equal(asked.failure, "ERROR");
+    assert_int_equal(asked.first_ms, 0);
 }
 
 static void an_answer_that_never_begins_is_handed_back(void **state)
@@ -233,6 +255,7 @@ int test_format(void)
         BENCH_TEST(what_is_no_object_has_no_words),
         BENCH_TEST(an_answer_is_of_its_run_alone_and_who_asked_hears_its_end),
         BENCH_TEST(who_asked_hears_that_the_reader_has_left),
+        BENCH_TEST(who_asked_hears_which_error_has_ended_it),
         BENCH_TEST(an_answer_that_never_begins_is_handed_back),
     };
     return cmocka_run_group_tests_name("session: other dialects", tests, NULL, NULL);
