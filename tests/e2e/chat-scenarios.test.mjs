@@ -1,36 +1,16 @@
 // chat-scenarios.test.mjs - C15: faults by X-Test-Scenario, through each chat endpoint, where the broker allows them.
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import test from 'node:test';
-import { Provider } from '../provider/provider.mjs';
-import { House } from './lib/house.mjs';
+import { onEachBus } from './lib/buses.mjs';
 import { eventsPath, SseReader } from './lib/readers.mjs';
-import { block, Worker } from './lib/worker.mjs';
+import { open as openHouse } from './lib/worker.mjs';
 
 const ALL = ['timeout', 'rate_limit', 'server_error', 'midstream_drop', 'slow'];
-const LINES = ['breaker-failures 1'];
 
-// A broker and a worker, in one process or with Redis between them, and a stand-in that nobody should ask.
-async function open(t, { redis, allowed, workerArgs = [] }) {
-  const provider = await Provider.start();
-  const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-scenarios-'));
-  t.after(async () => {
-    await provider.close();
-    rmSync(folder, { recursive: true });
-  });
-  const file = path.join(folder, 'providers.conf');
-  const providers = `default-model m\n${block(provider, { lines: LINES })}`;
-  writeFileSync(file, providers);
-  const args = allowed ? ['--test-scenarios', 'on'] : [];
-  const inside = ['--worker', '--providers', file, '--finish-ms', '0', '--telemetry', 'off', ...workerArgs];
-  const house = await House.open(t, { redis, args: redis ? args : [...args, ...inside] });
-  if (redis) await new Worker(house, { providers, args: workerArgs }).ready();
-  house.provider = provider;
-  return house;
-}
+// With a stand-in that nobody should ask.
+const open = (t, bus, { allowed = true, args } = {}) => openHouse(t, {
+  bus, args, lines: ['breaker-failures 1'], broker: allowed ? ['--test-scenarios', 'on'] : [],
+});
 
 // Each endpoint: how it is asked, and what its answer says in words all share.
 const openai = ({ status, text, isJson }) => {
@@ -80,74 +60,70 @@ async function say(house, { target, body, read }, scenario) {
 
 const atEach = (act) => Promise.all(ENDPOINTS.map(act));
 
-for (const redis of [false, true]) {
-  const bus = redis ? 'Redis' : 'the memory bus';
-
-  test(`C15 timeout, rate_limit, server_error: each endpoint tells the failure, nobody is asked (${bus})`, async (t) => {
-    const house = await open(t, { redis, allowed: true, workerArgs: ['--max-retries', '0'] });
-    const codes = { timeout: 'OPENAI_TIMEOUT', rate_limit: 'RATE_LIMIT', server_error: 'SERVER_ERROR' };
-    for (const [scenario, code] of Object.entries(codes)) {
-      await atEach(async (endpoint) => {
-        const told = await say(house, endpoint, scenario);
-        assert.deepEqual([told.code, told.text, told.isWhole], [code, '', false], `${scenario} ${named(endpoint)}`);
-        const isBefore = endpoint.target === '/v1/chat/completions'; // committed by the first word only
-        const status = !isBefore ? 200 : code === 'RATE_LIMIT' ? 429 : 500;
-        assert.equal(told.status, status, `${scenario} ${named(endpoint)}`);
-      });
-    }
-    assert.equal(house.provider.calls.length, 0);
-    const real = await say(house, ENDPOINTS[1], '');
-    assert.match(real.text, /^k:0 /, 'no breaker was harmed');
-  });
-
-  test(`C15 midstream_drop: the fallback completes the answer, once and undoubled (${bus})`, async (t) => {
-    const house = await open(t, { redis, allowed: true });
+onEachBus('C15 timeout, rate_limit, server_error: each endpoint tells the failure, nobody is asked', async (t, bus) => {
+  const house = await open(t, bus, { args: ['--max-retries', '0'] });
+  const codes = { timeout: 'OPENAI_TIMEOUT', rate_limit: 'RATE_LIMIT', server_error: 'SERVER_ERROR' };
+  for (const [scenario, code] of Object.entries(codes)) {
     await atEach(async (endpoint) => {
-      const told = await say(house, endpoint, 'midstream_drop');
-      assert.deepEqual([told.status, told.isWhole, told.code], [200, true, undefined], named(endpoint));
-      assert.equal(told.text.match(/demonstration provider/g).length, 1, named(endpoint));
-      assert.match(told.text, /start again\.$/);
+      const told = await say(house, endpoint, scenario);
+      assert.deepEqual([told.code, told.text, told.isWhole], [code, '', false], `${scenario} ${named(endpoint)}`);
+      const isBefore = endpoint.target === '/v1/chat/completions'; // committed by the first word only
+      const status = !isBefore ? 200 : code === 'RATE_LIMIT' ? 429 : 500;
+      assert.equal(told.status, status, `${scenario} ${named(endpoint)}`);
     });
-    assert.equal(house.provider.calls.length, 0);
-  });
+  }
+  assert.equal(house.provider.calls.length, 0);
+  const real = await say(house, ENDPOINTS[1], '');
+  assert.match(real.text, /^k:0 /, 'no breaker was harmed');
+});
 
-  test(`C15 midstream_drop without fallback: what came is told, and then the error (${bus})`, async (t) => {
-    const house = await open(t, { redis, allowed: true, workerArgs: ['--fallback', 'off', '--max-retries', '0'] });
-    await Promise.all(ENDPOINTS.filter(({ isPlain }) => !isPlain).map(async (endpoint) => {
-      const told = await say(house, endpoint, 'midstream_drop');
-      assert.equal(told.isWhole, false, named(endpoint));
-      assert.equal(told.code, endpoint.read === tokens ? 'another' : 'PROVIDER_TRUNCATED', named(endpoint));
-      assert.match(told.text, /^This is Thinkwire's demonstration provider\./, named(endpoint));
-      assert.doesNotMatch(told.text, /start again/);
-    }));
+onEachBus('C15 midstream_drop: the fallback completes the answer, once and undoubled', async (t, bus) => {
+  const house = await open(t, bus);
+  await atEach(async (endpoint) => {
+    const told = await say(house, endpoint, 'midstream_drop');
+    assert.deepEqual([told.status, told.isWhole, told.code], [200, true, undefined], named(endpoint));
+    assert.equal(told.text.match(/demonstration provider/g).length, 1, named(endpoint));
+    assert.match(told.text, /start again\.$/);
   });
+  assert.equal(house.provider.calls.length, 0);
+});
 
-  test(`C15 slow: words come half a second apart (${bus})`, async (t) => {
-    const house = await open(t, { redis, allowed: true });
-    await Promise.all(ENDPOINTS.filter(({ target, isPlain }) => !isPlain && target !== '/v1/chat/completions').map(async (endpoint) => {
-      const abort = new AbortController();
-      const answer = await fetch(house.url + endpoint.target, {
-        method: 'POST', body: JSON.stringify(endpoint.body), signal: abort.signal,
-        headers: { 'content-type': 'application/json', 'x-test-scenario': 'slow' },
-      });
-      const reader = new SseReader(house, eventsPath(answer.headers.get('x-task-id'), { from: 'start' }));
-      await reader.wait(() => reader.events.filter(({ type }) => type === 'reasoning').length >= 2, 'two words');
-      const [first, second] = reader.events.filter(({ type }) => type === 'reasoning').map(({ timestamp }) => Date.parse(timestamp));
-      assert.ok(second - first >= 300, `${second - first} ms, ${named(endpoint)}`);
-      abort.abort();
-    }));
-    assert.equal(house.provider.calls.length, 0);
-  });
+onEachBus('C15 midstream_drop without fallback: what came is told, and then the error', async (t, bus) => {
+  const house = await open(t, bus, { args: ['--fallback', 'off', '--max-retries', '0'] });
+  await Promise.all(ENDPOINTS.filter(({ isPlain }) => !isPlain).map(async (endpoint) => {
+    const told = await say(house, endpoint, 'midstream_drop');
+    assert.equal(told.isWhole, false, named(endpoint));
+    assert.equal(told.code, endpoint.read === tokens ? 'another' : 'PROVIDER_TRUNCATED', named(endpoint));
+    assert.match(told.text, /^This is Thinkwire's demonstration provider\./, named(endpoint));
+    assert.doesNotMatch(told.text, /start again/);
+  }));
+});
 
-  test(`C15 without --test-scenarios the header does nothing, on any endpoint (${bus})`, async (t) => {
-    const house = await open(t, { redis, allowed: false });
-    for (const scenario of ALL) {
-      await atEach(async (endpoint) => {
-        const told = await say(house, endpoint, scenario);
-        assert.deepEqual([told.status, told.isWhole, told.code], [200, true, undefined], `${scenario} ${named(endpoint)}`);
-        assert.match(told.text, /k:19 $/, `${scenario} ${named(endpoint)}`);
-      });
-    }
-    assert.equal(house.provider.calls.length, ALL.length * ENDPOINTS.length, 'each was really asked, once');
-  });
-}
+onEachBus('C15 slow: words come half a second apart', async (t, bus) => {
+  const house = await open(t, bus);
+  await Promise.all(ENDPOINTS.filter(({ target, isPlain }) => !isPlain && target !== '/v1/chat/completions').map(async (endpoint) => {
+    const abort = new AbortController();
+    const answer = await fetch(house.url + endpoint.target, {
+      method: 'POST', body: JSON.stringify(endpoint.body), signal: abort.signal,
+      headers: { 'content-type': 'application/json', 'x-test-scenario': 'slow' },
+    });
+    const reader = new SseReader(house, eventsPath(answer.headers.get('x-task-id'), { from: 'start' }));
+    await reader.wait(() => reader.events.filter(({ type }) => type === 'reasoning').length >= 2, 'two words');
+    const [first, second] = reader.events.filter(({ type }) => type === 'reasoning').map(({ timestamp }) => Date.parse(timestamp));
+    assert.ok(second - first >= 300, `${second - first} ms, ${named(endpoint)}`);
+    abort.abort();
+  }));
+  assert.equal(house.provider.calls.length, 0);
+});
+
+onEachBus('C15 without --test-scenarios the header does nothing, on any endpoint', async (t, bus) => {
+  const house = await open(t, bus, { allowed: false });
+  for (const scenario of ALL) {
+    await atEach(async (endpoint) => {
+      const told = await say(house, endpoint, scenario);
+      assert.deepEqual([told.status, told.isWhole, told.code], [200, true, undefined], `${scenario} ${named(endpoint)}`);
+      assert.match(told.text, /k:19 $/, `${scenario} ${named(endpoint)}`);
+    });
+  }
+  assert.equal(house.provider.calls.length, ALL.length * ENDPOINTS.length, 'each was really asked, once');
+});

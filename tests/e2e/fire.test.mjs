@@ -7,10 +7,10 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Provider } from '../provider/provider.mjs';
-import { BIN, Child, freePort, House } from './lib/house.mjs';
+import { onEachBus } from './lib/buses.mjs';
+import { BIN, Child, freePort } from './lib/house.mjs';
 import { until } from './lib/wait.mjs';
-import { block, Worker } from './lib/worker.mjs';
+import { open } from './lib/worker.mjs';
 
 const PATHS = ['/api/v2/chat/streaming/stream', '/api/streaming/stream'];
 const CASES = { basic_math_chat: 1, reasoning_short: 1, planning: 1, long_context: 4, autonomous_simple: 1, multi_step: 3 };
@@ -21,22 +21,6 @@ function folderOf(t) {
   const folder = mkdtempSync(path.join(tmpdir(), 'thinkwire-fire-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-// A broker and a worker, in one process or with Redis between them, and a stand-in provider.
-async function open(t, { redis = false, args = [], workerArgs = [] } = {}) {
-  const provider = await Provider.start();
-  t.after(() => provider.close());
-  const providers = `default-model m\n${block(provider)}`;
-  const folder = folderOf(t);
-  const file = path.join(folder, 'providers.conf');
-  writeFileSync(file, providers);
-  const inside = ['--worker', '--providers', file, '--finish-ms', '0', '--telemetry', 'off', ...workerArgs];
-  const house = await House.open(t, { redis, args: redis ? args : [...args, ...inside] });
-  if (redis) await new Worker(house, { providers, args: workerArgs }).ready();
-  house.provider = provider;
-  house.reports = folder;
-  return house;
 }
 
 // `thinkwire fire`, begun.
@@ -71,98 +55,94 @@ async function fire(t, house, ...more) {
   return { code, child, rows: rowsOf(child), failures, requests: lines, summary, file };
 }
 
-for (const redis of [false, true]) {
-  const bus = redis ? 'Redis' : 'the memory bus';
+onEachBus('T6 every case passes on both paths, counted in the table and in the report', async (t, bus) => {
+  const house = await open(t, { bus });
+  const { code, rows, failures, requests, summary, child, file } = await fire(t, house);
+  assert.equal(code, 0, child.output);
+  assert.deepEqual(failures, []);
+  assert.deepEqual(rows.map((row) => [row.case, row.path, row.requests]),
+    Object.entries(CASES).flatMap(([name, count]) => PATHS.map((target) => [name, target, count])));
+  for (const row of rows) {
+    assert.ok(row.tokens >= row.requests && row.events > row.tokens, JSON.stringify(row));
+    assert.match(row.first, /^\d+ ms$/);
+    assert.match(row.time, /^\d+ ms$/);
+    assert.equal(row.result, 'ok');
+  }
+  assert.match(child.stdout, /22 of 22 requests passed; average time to the first token \d+ ms \(limit 2000 ms\)/);
+  assert.ok(child.stdout.includes(`Report: ${file}\n`), 'it says where the report went');
 
-  test(`T6 every case passes on both paths, counted in the table and in the report (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    const { code, rows, failures, requests, summary, child, file } = await fire(t, house);
-    assert.equal(code, 0, child.output);
-    assert.deepEqual(failures, []);
-    assert.deepEqual(rows.map((row) => [row.case, row.path, row.requests]),
-      Object.entries(CASES).flatMap(([name, count]) => PATHS.map((target) => [name, target, count])));
-    for (const row of rows) {
-      assert.ok(row.tokens >= row.requests && row.events > row.tokens, JSON.stringify(row));
-      assert.match(row.first, /^\d+ ms$/);
-      assert.match(row.time, /^\d+ ms$/);
-      assert.equal(row.result, 'ok');
-    }
-    assert.match(child.stdout, /22 of 22 requests passed; average time to the first token \d+ ms \(limit 2000 ms\)/);
-    assert.ok(child.stdout.includes(`Report: ${file}\n`), 'it says where the report went');
+  assert.equal(requests.length, 22);
+  assert.deepEqual(Object.keys(requests[0]), ['type', 'at', 'case', 'path', 'step', 'mode', 'model', 'message_chars', 'status',
+    'task_id', 'request_id', 'tokens', 'events', 'final_chars', 'ttft_ms', 'total_ms', 'ok', 'failure']);
+  for (const one of requests) {
+    assert.deepEqual([one.type, one.status, one.ok, one.failure], ['request', 200, true, '']);
+    assert.match(one.at, /^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z$/);
+    assert.match(one.task_id, /^gen_\w+$/);
+    assert.match(one.request_id, /^req_\w+$/);
+    assert.ok(one.final_chars > 0 && one.ttft_ms <= one.total_ms);
+  }
+  const sizes = requests.filter((one) => one.case === 'long_context').map((one) => one.message_chars);
+  assert.deepEqual(sizes, [4000, 8000, 12000, 16000, 4000, 8000, 12000, 16000]);
+  assert.deepEqual(Object.keys(summary), ['type', 'at', 'url', 'version', 'requests', 'failed', 'not_made', 'tokens', 'events',
+    'total_ms', 'average_ttft_ms', 'ttft_limit_ms', 'ok']);
+  const sum = (name) => requests.reduce((all, one) => all + one[name], 0);
+  assert.deepEqual([summary.requests, summary.failed, summary.not_made, summary.tokens, summary.events, summary.ok],
+    [22, 0, 0, sum('tokens'), sum('events'), true]);
+  assert.equal(summary.average_ttft_ms, Math.floor(sum('ttft_ms') / 22));
+});
 
-    assert.equal(requests.length, 22);
-    assert.deepEqual(Object.keys(requests[0]), ['type', 'at', 'case', 'path', 'step', 'mode', 'model', 'message_chars', 'status',
-      'task_id', 'request_id', 'tokens', 'events', 'final_chars', 'ttft_ms', 'total_ms', 'ok', 'failure']);
-    for (const one of requests) {
-      assert.deepEqual([one.type, one.status, one.ok, one.failure], ['request', 200, true, '']);
-      assert.match(one.at, /^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z$/);
-      assert.match(one.task_id, /^gen_\w+$/);
-      assert.match(one.request_id, /^req_\w+$/);
-      assert.ok(one.final_chars > 0 && one.ttft_ms <= one.total_ms);
-    }
-    const sizes = requests.filter((one) => one.case === 'long_context').map((one) => one.message_chars);
-    assert.deepEqual(sizes, [4000, 8000, 12000, 16000, 4000, 8000, 12000, 16000]);
-    assert.deepEqual(Object.keys(summary), ['type', 'at', 'url', 'version', 'requests', 'failed', 'not_made', 'tokens', 'events',
-      'total_ms', 'average_ttft_ms', 'ttft_limit_ms', 'ok']);
-    const sum = (name) => requests.reduce((all, one) => all + one[name], 0);
-    assert.deepEqual([summary.requests, summary.failed, summary.not_made, summary.tokens, summary.events, summary.ok],
-      [22, 0, 0, sum('tokens'), sum('events'), true]);
-    assert.equal(summary.average_ttft_ms, Math.floor(sum('ttft_ms') / 22));
-  });
+onEachBus('T6 what the provider was asked: whole messages, each mode, a conversation of steps', async (t, bus) => {
+  const house = await open(t, { bus });
+  const { code, child } = await fire(t, house, '--case', 'long_context,autonomous_simple', '--case', 'multi_step');
+  assert.equal(code, 0, child.output);
+  const asked = house.provider.calls.map(({ body }) => body.messages.filter(({ role }) => role !== 'system'));
+  const lengths = asked.map((messages) => [...messages.at(-1).content].length);
+  assert.deepEqual(lengths.slice(0, 8), [4000, 8000, 12000, 16000, 4000, 8000, 12000, 16000], 'in characters');
+  assert.equal(asked.length, 8 + 2 * 2 + 6, 'an autonomous run plans first');
+  const third = asked.at(-1);
+  assert.deepEqual(third.map(({ role }) => role), ['user', 'assistant', 'user', 'assistant', 'user']);
+  assert.match(third[1].content, /^Name:0 Name:1 /, 'the answer of the first step');
+});
 
-  test(`T6 what the provider was asked: whole messages, each mode, a conversation of steps (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    const { code, child } = await fire(t, house, '--case', 'long_context,autonomous_simple', '--case', 'multi_step');
-    assert.equal(code, 0, child.output);
-    const asked = house.provider.calls.map(({ body }) => body.messages.filter(({ role }) => role !== 'system'));
-    const lengths = asked.map((messages) => [...messages.at(-1).content].length);
-    assert.deepEqual(lengths.slice(0, 8), [4000, 8000, 12000, 16000, 4000, 8000, 12000, 16000], 'in characters');
-    assert.equal(asked.length, 8 + 2 * 2 + 6, 'an autonomous run plans first');
-    const third = asked.at(-1);
-    assert.deepEqual(third.map(({ role }) => role), ['user', 'assistant', 'user', 'assistant', 'user']);
-    assert.match(third[1].content, /^Name:0 Name:1 /, 'the answer of the first step');
-  });
+onEachBus('T6 a message that is refused below the limit fails its case by name; the others pass', async (t, bus) => {
+  const house = await open(t, { bus, broker: ['--max-message-chars', '10000'] });
+  const { code, failures, rows, requests } = await fire(t, house);
+  assert.equal(code, 1);
+  assert.deepEqual(failures, PATHS.flatMap((target) => [12000, 16000].map((size) => `long_context on ${target}, a message of ${size} `
+    + `characters: answered 422 MESSAGE_TOO_LONG (message) "a message of ${size} characters; at most 10000 are taken"`)));
+  assert.deepEqual(rows.filter(({ result }) => result === 'FAILED').map((row) => row.case), ['long_context', 'long_context']);
+  assert.equal(requests.filter(({ ok }) => ok).length, 18);
+  // The same limit on both sides, once as an option and once as existing deployments name it.
+  assert.equal((await fire(t, house, '--max-message-chars', '10000', '--case', 'long_context')).code, 0);
+  assert.equal((await fire(t, house, { MAX_MESSAGE_LENGTH: '10000' }, '--case', 'long_context')).code, 0);
+});
 
-  test(`T6 a message that is refused below the limit fails its case by name; the others pass (${bus})`, async (t) => {
-    const house = await open(t, { redis, args: ['--max-message-chars', '10000'] });
-    const { code, failures, rows, requests } = await fire(t, house);
+onEachBus('T6 what a provider does wrong fails with its code: an empty answer, an error, a cut', async (t, bus) => {
+  const house = await open(t, { bus, args: ['--fallback', 'off', '--max-retries', '0'] });
+  for (const [rule, words] of [
+    [{ empty: true }, /^basic_math_chat on \/api\/v2\/chat\/streaming\/stream: an error instead of an answer: EMPTY_RESPONSE "/],
+    [{ status: 429 }, /: an error instead of an answer: RATE_LIMIT "Overloaded, please try again soon\."$/],
+    [{ cut_at: 3 }, /: an error instead of an answer: PROVIDER_TRUNCATED "/],
+  ]) {
+    house.provider.script('bad', rule);
+    const { code, failures, summary } = await fire(t, house, '--model', 'bad', '--case', 'basic_math_chat');
     assert.equal(code, 1);
-    assert.deepEqual(failures, PATHS.flatMap((target) => [12000, 16000].map((size) => `long_context on ${target}, a message of ${size} `
-      + `characters: answered 422 MESSAGE_TOO_LONG (message) "a message of ${size} characters; at most 10000 are taken"`)));
-    assert.deepEqual(rows.filter(({ result }) => result === 'FAILED').map((row) => row.case), ['long_context', 'long_context']);
-    assert.equal(requests.filter(({ ok }) => ok).length, 18);
-    // The same limit on both sides, once as an option and once as existing deployments name it.
-    assert.equal((await fire(t, house, '--max-message-chars', '10000', '--case', 'long_context')).code, 0);
-    assert.equal((await fire(t, house, { MAX_MESSAGE_LENGTH: '10000' }, '--case', 'long_context')).code, 0);
-  });
+    assert.equal(failures.length, 2, failures.join('\n'));
+    assert.match(failures[0], words);
+    assert.deepEqual([summary.failed, summary.ok], [2, false]);
+  }
+});
 
-  test(`T6 what a provider does wrong fails with its code: an empty answer, an error, a cut (${bus})`, async (t) => {
-    const house = await open(t, { redis, workerArgs: ['--fallback', 'off', '--max-retries', '0'] });
-    for (const [rule, words] of [
-      [{ empty: true }, /^basic_math_chat on \/api\/v2\/chat\/streaming\/stream: an error instead of an answer: EMPTY_RESPONSE "/],
-      [{ status: 429 }, /: an error instead of an answer: RATE_LIMIT "Overloaded, please try again soon\."$/],
-      [{ cut_at: 3 }, /: an error instead of an answer: PROVIDER_TRUNCATED "/],
-    ]) {
-      house.provider.script('bad', rule);
-      const { code, failures, summary } = await fire(t, house, '--model', 'bad', '--case', 'basic_math_chat');
-      assert.equal(code, 1);
-      assert.equal(failures.length, 2, failures.join('\n'));
-      assert.match(failures[0], words);
-      assert.deepEqual([summary.failed, summary.ok], [2, false]);
-    }
-  });
-
-  test(`T6 a first token that is late on average fails, and the slowest case is named (${bus})`, async (t) => {
-    const house = await open(t, { redis });
-    house.provider.script('m', { first_ms: 300 });
-    const { code, failures, requests, summary } = await fire(t, house, '--case', 'planning', '--max-ttft-ms', '250');
-    assert.equal(code, 1);
-    assert.equal(failures.length, 1);
-    assert.match(failures[0], /^the average time to the first token is \d+ ms, not below 250 ms; slowest: planning on \/api\/\S+, \d+ ms$/);
-    assert.ok(requests.every(({ ok, ttft_ms: first }) => ok && first >= 300));
-    assert.deepEqual([summary.failed, summary.ok, summary.ttft_limit_ms], [0, false, 250]);
-  });
-}
+onEachBus('T6 a first token that is late on average fails, and the slowest case is named', async (t, bus) => {
+  const house = await open(t, { bus });
+  house.provider.script('m', { first_ms: 300 });
+  const { code, failures, requests, summary } = await fire(t, house, '--case', 'planning', '--max-ttft-ms', '250');
+  assert.equal(code, 1);
+  assert.equal(failures.length, 1);
+  assert.match(failures[0], /^the average time to the first token is \d+ ms, not below 250 ms; slowest: planning on \/api\/\S+, \d+ ms$/);
+  assert.ok(requests.every(({ ok, ttft_ms: first }) => ok && first >= 300));
+  assert.deepEqual([summary.failed, summary.ok, summary.ttft_limit_ms], [0, false, 250]);
+});
 
 // A server that answers every POST as `answer(response)` says.
 async function liar(t, answer) {
@@ -259,7 +239,7 @@ test('T6 a server that is away ends it at once, code 4; so does one that goes aw
   assert.deepEqual([away.requests.length, away.summary.not_made, away.summary.ok], [1, 21, false]);
   assert.match(away.child.stdout, /0 of 1 requests passed, 21 were not made/);
 
-  const house = await open(t);
+  const house = await open(t, { bus: 'memory' });
   house.provider.script('m', { words: 1000, pace_ms: 20 });
   const going = fire(t, house, '--case', 'basic_math_chat,planning');
   await until(() => house.provider.calls.some(({ pieces }) => pieces > 0), 'an answer to begin');
@@ -276,7 +256,8 @@ test('T6 a key or token says who asks, by option or environment, and is never sh
   writeFileSync(path.join(keys, 'keys'), `${KEY} ada\n`);
   writeFileSync(path.join(keys, 'secret'), `${SECRET}\n`);
   const house = await open(t, {
-    args: ['--auth', 'api-key,jwt', '--api-keys-file', path.join(keys, 'keys'), '--jwt-secret-file', path.join(keys, 'secret')],
+    bus: 'memory',
+    broker: ['--auth', 'api-key,jwt', '--api-keys-file', path.join(keys, 'keys'), '--jwt-secret-file', path.join(keys, 'secret')],
   });
   const tool = house.tool('token', '--secret-file', path.join(keys, 'secret'), '--sub', 'bob');
   assert.equal((await tool.ended).code, 0, tool.output);
@@ -363,8 +344,8 @@ test('T6 what is malformed is refused with code 2, and --help teaches', async (t
 });
 
 test('T6 an interrupted test ends with code 130, and its report says what was not made', async (t) => {
-  const house = await open(t);
-  const file = path.join(house.reports, 'r.jsonl');
+  const house = await open(t, { bus: 'memory' });
+  const file = path.join(folderOf(t), 'r.jsonl');
   house.provider.script('m', { words: 1000, pace_ms: 20 });
   const child = begin(t, { args: ['--url', house.url, '--report', file] });
   await until(() => house.provider.calls.some(({ pieces }) => pieces > 0), 'an answer to begin');

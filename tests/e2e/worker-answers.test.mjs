@@ -97,7 +97,7 @@ onEachBus('S7 a continuation that repeats the last words is trimmed, and that is
   const partial = wholeAnswer('s7', 6);
   const end = await ask(house, { messages: [{ role: 'user', content: 's7' }], partial });
   assert.equal(end.told.text, wholeAnswer('s7').slice(partial.length));
-  await house.worker.says('generation finished');
+  await house.worker.says('Chat completion finished');
   const [row] = await telemetryRows(house, 1);
   assert.equal(row.payload_json.trimmed_bytes, 17);
   if (bus === 'memory') assert.match((await request(house, 'GET', '/metrics')).text, /worker_trimmed_total 1\n/);

@@ -38,7 +38,7 @@ onEachBus('R9 five hundred chat streams at once: what fails touches no other, an
     if (kindOf(n) === 'bad') assert.deepEqual([text, end], ['Server error, please try again later.', 'error']);
     else assert.deepEqual([text, end], [wholeAnswer(`s${n}`, 8), 'stop']);
   }
-  await house.worker.says('generation finished', 500);
+  await house.worker.says('Chat completion finished', 500);
 }, { inTurn: true });
 
 onEachBus('C9 a pool has 50 connections unless told otherwise, and keeps them alive', async (t, bus) => {
