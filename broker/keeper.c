@@ -20,11 +20,13 @@ static bool is_up(void *ctx)
     return sessions_is_up(keeper->sessions);
 }
 
-static void keep(void *ctx, struct slice pid, struct slice record, uint64_t ttl_ms)
+static bool keep(void *ctx, const struct session_record *record,
+                 void (*done)(void *done_ctx, bool is_taken), void *done_ctx)
 {
     const struct keeper *keeper = ctx;
+    const struct sessions_record given = {record->pid, record->text, record->ttl_ms};
 
-    sessions_keep(keeper->sessions, pid, record, ttl_ms);
+    return sessions_keep(keeper->sessions, &given, done, done_ctx);
 }
 
 static void drop(void *ctx, struct slice pid)

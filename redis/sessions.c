@@ -21,12 +21,21 @@ struct sessions {
     char *prefix;
     char owner[OWNER_SIZE];
     struct list claims;
+    struct list keeps;
 };
 
 struct claim {
     struct list node;
     struct sessions *sessions; /* NULL: it was freed, the claim was answered */
     sessions_claimed *done;
+    void *ctx;
+};
+
+/* A record that somebody wants to know of; likewise. */
+struct keep {
+    struct list node;
+    struct sessions *sessions;
+    sessions_kept *done;
     void *ctx;
 };
 
@@ -40,6 +49,7 @@ struct sessions *sessions_new(struct link *link, const char *prefix)
     sessions->link = link;
     sessions->prefix = mem_text(slice_of(prefix));
     list_init(&sessions->claims);
+    list_init(&sessions->keeps);
     return sessions;
 }
 
@@ -52,6 +62,12 @@ void sessions_free(struct sessions *sessions)
         list_remove(&claim->node);
         claim->sessions = NULL; /* its memory goes when the link has told it */
         claim->done(claim->ctx, SESSIONS_AWAY, (struct slice){0});
+    }
+    while (!list_is_empty(&sessions->keeps)) {
+        struct keep *keep = LIST_ENTRY(sessions->keeps.next, struct keep, node);
+        list_remove(&keep->node);
+        keep->sessions = NULL;
+        keep->done(keep->ctx, false);
     }
     free(sessions->prefix);
     free(sessions);
@@ -114,13 +130,38 @@ static void run(struct sessions *sessions, const struct errand_args *args,
     link_command(sessions->link, argv, 8, done, ctx);
 }
 
-void sessions_keep(struct sessions *sessions, struct slice pid, struct slice record,
-                   uint64_t ttl_ms)
+static void on_kept(void *ctx, const struct reply *reply)
 {
-    const struct errand_args args = {"keep", pid, ttl_ms, record};
+    struct keep *keep = ctx;
 
-    if (record.len <= SESSIONS_MAX_BYTES && sessions_is_up(sessions))
+    if (keep->sessions != NULL) {
+        look_for_replica(keep->sessions, reply);
+        list_remove(&keep->node);
+        keep->done(keep->ctx, reply != NULL && reply_kind(reply) != REPLY_ERROR);
+    }
+    free(keep);
+}
+
+bool sessions_keep(struct sessions *sessions, const struct sessions_record *record,
+                   sessions_kept *done, void *ctx)
+{
+    const struct errand_args args = {"keep", record->pid, record->ttl_ms, record->text};
+    struct keep *keep;
+
+    if (record->text.len > SESSIONS_MAX_BYTES || !sessions_is_up(sessions))
+        return false;
+    if (done == NULL) {
         run(sessions, &args, NULL, NULL);
+        return true;
+    }
+    keep = mem_new(sizeof(*keep));
+    keep->sessions = sessions;
+    keep->done = done;
+    keep->ctx = ctx;
+    list_init(&keep->node);
+    list_push_back(&sessions->keeps, &keep->node);
+    run(sessions, &args, on_kept, keep);
+    return true;
 }
 
 void sessions_touch(struct sessions *sessions, struct slice pid, uint64_t ttl_ms)

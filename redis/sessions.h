@@ -11,8 +11,8 @@
  * record belongs to the broker that wrote it last. claim() makes it the claimant's, in one
  * step: of several that ask at once one gets it, and its former owner cannot write it again.
  *
- * Nothing is repeated and nothing waits: while Redis is away, keeping is forgotten and
- * claiming is answered "away".
+ * Nothing is repeated and nothing waits: while Redis is away, nothing is kept, and claiming is
+ * answered "away".
  */
 struct sessions;
 
@@ -21,13 +21,24 @@ struct sessions;
 
 /* `link` is borrowed and is a command link. `prefix` as in store_new(). */
 struct sessions *sessions_new(struct link *link, const char *prefix);
-/* Claims under way are told SESSIONS_AWAY. Free it before its link. NULL is allowed. */
+/* Claims under way are told SESSIONS_AWAY, records under way that they were not taken. Free it
+ * before its link. NULL is allowed. */
 void sessions_free(struct sessions *sessions);
 
 bool sessions_is_up(const struct sessions *sessions);
-/* Writes the record, unless it has become another's. */
-void sessions_keep(struct sessions *sessions, struct slice pid, struct slice record,
-                   uint64_t ttl_ms);
+struct sessions_record {
+    struct slice pid;
+    struct slice text;
+    uint64_t ttl_ms;
+};
+/* `is_taken` false: Redis did not take the record (it is full, has gone), and holds what it
+ * held before. A record that has become another's needs nothing more: true. */
+typedef void sessions_kept(void *ctx, bool is_taken);
+/* Writes the record, unless it has become another's. False: Redis is away, or the record is
+ * too long, and nothing was sent; else `done`, which may be NULL, is called exactly once, not
+ * from inside the call. */
+bool sessions_keep(struct sessions *sessions, const struct sessions_record *record,
+                   sessions_kept *done, void *ctx);
 /* It lives for `ttl_ms` from now on. */
 void sessions_touch(struct sessions *sessions, struct slice pid, uint64_t ttl_ms);
 /* Deletes the record if it is ours. */

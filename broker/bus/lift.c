@@ -91,24 +91,29 @@ static void on_tick(struct timer *timer)
         ask(lift, LIFT_LASTS_MS);
 }
 
+/* Also when the answer to an election is still on its way: else it would be won by somebody
+ * who does not lift, and nobody would until its time is over. */
+static void step_back(struct bus_lift *lift)
+{
+    if (lift->until_ms != 0 || lift->asking > 0)
+        ask(lift, 0);
+    settle(lift, 0);
+}
+
 void bus_lift_resign(struct bus_lift *lift)
 {
     if (lift == NULL)
         return;
     lift->has_resigned = true;
-    if (lift->until_ms != 0)
-        ask(lift, 0);
-    settle(lift, 0);
+    step_back(lift);
 }
 
 void bus_lift_hears(struct bus_lift *lift, bool is_heard)
 {
     bus_lift_missed(lift);
     lift->is_heard = is_heard;
-    if (!is_heard && lift->until_ms != 0)
-        ask(lift, 0);
     if (!is_heard)
-        settle(lift, 0);
+        step_back(lift);
 }
 
 void bus_lift_missed(struct bus_lift *lift)

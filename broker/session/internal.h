@@ -242,6 +242,8 @@ struct session_set {
     struct counter *recovered;
     struct counter *unrecovered;
     struct counter *taken_over;
+    struct counter *displaced;
+    struct counter *unkept;
 };
 
 void session_init(struct session *session, struct session_set *set,

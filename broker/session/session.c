@@ -144,6 +144,12 @@ static void register_counters(struct session_set *set, struct counters *counters
     set->recovered = counters_add(counters, COUNTER_TOTAL, "recoveries_total",
                                   "outcome=\"recovered\"",
                                   "Socket.IO clients that came back with a pid");
+    set->displaced =
+        counters_add(counters, COUNTER_TOTAL, "saved_sessions_displaced_total", NULL,
+                     "Cut Socket.IO sessions that were forgotten for more recent ones");
+    set->unkept =
+        counters_add(counters, COUNTER_TOTAL, "session_records_refused_total", NULL,
+                     "Records of Socket.IO sessions that Redis did not take");
     set->taken_over =
         counters_add(counters, COUNTER_TOTAL, "sessions_taken_over_total", NULL,
                      "Recovered Socket.IO clients that came from another broker");

@@ -46,10 +46,18 @@ enum keeper_answer {
     KEEPER_TAKEN,  /* another has just taken it over */
     KEEPER_AWAY    /* nothing is known */
 };
+struct session_record {
+    struct slice pid;
+    struct slice text;
+    uint64_t ttl_ms; /* it expires */
+};
 struct session_keeper {
     bool (*is_up)(void *ctx);
-    /* Writes the record, unless another has taken the session over; it expires. */
-    void (*keep)(void *ctx, struct slice pid, struct slice record, uint64_t ttl_ms);
+    /* Writes the record, unless another has taken the session over. False: it cannot now, and
+     * nothing was sent; else `done`, which may be NULL, is told once whether it was taken,
+     * never from inside the call. */
+    bool (*keep)(void *ctx, const struct session_record *record,
+                 void (*done)(void *done_ctx, bool is_taken), void *done_ctx);
     void (*drop)(void *ctx, struct slice pid);
     /* Of several that claim one session one gets it. `done` is called exactly once, never
      * from inside the call; `record` is valid during it. */

@@ -54,10 +54,13 @@ struct sio_session {
     /* kept for other brokers (sio_keep.c) */
     struct list kept; /* in set->kept, by keep_ms */
     uint64_t keep_ms;
+    uint64_t
+        cut_ms; /* when its transport went, by the clock of the wall; 0 = it is there */
     uint32_t last_number;  /* of its subscriptions */
     unsigned kept_changes; /* session.changes that the record knows */
     bool is_kept;
     bool is_unkept;          /* the record is out of date */
+    bool is_stale;           /* so is what Redis holds, for all that is known */
     struct sio_return *back; /* on its way from another broker, not accepted yet */
     uint64_t connected_ms;
 };

@@ -1,6 +1,7 @@
 /* sio_keep.c - what another broker must know to go on with a session (struct session_keeper). */
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
+#include "base/mem.h"
 #include "session/sio_inside.h"
 
 #include <stdlib.h>
@@ -11,11 +12,19 @@
  * with the subscriptions, not with the events: it is written then, once more when the
  * transport has gone, and again each half of --recovery-ms, since it expires.
  *
+ * A record that Redis did not take (it is full, or away) is written again after a second, and
+ * on. Where what Redis holds tells of other subscriptions it is deleted meanwhile, which a full
+ * Redis still does: the client gets a fresh session elsewhere, and knows it, instead of going
+ * on without what it has subscribed to since.
+ *
  * Not kept, and so not recovered elsewhere: more than SIO_MAX_PLACES tasks, and progress that
  * only this broker has heard (events sent to a user's own room).
  */
 #define RECORD_BYTES 16000
 #define MAX_ROOMS    32
+#define AGAIN_MS     1000
+/* At a time (each half second): else a Redis that comes back is met by all at once. */
+#define MAX_AT_ONCE 500
 
 /* ---- the places at the join ---- */
 
@@ -109,8 +118,7 @@ static bool put_subscriptions(const struct sio_session *reader, struct buf *task
     return task_count <= SIO_MAX_PLACES && room_count <= MAX_ROOMS;
 }
 
-static bool put_record(const struct sio_session *reader, uint64_t cut_ms,
-                       struct buf *out)
+static bool put_record(const struct sio_session *reader, struct buf *out)
 {
     struct buf tasks;
     struct buf rooms;
@@ -127,7 +135,8 @@ static bool put_record(const struct sio_session *reader, uint64_t cut_ms,
                reader->who->is_system_user, reader->session.is_site_nsp, reader->id,
                reader->mark, reader->last_number);
     buf_printf(out, ",\"cut\":%llu,\"told\":%llu,\"tasks\":[",
-               (unsigned long long)cut_ms, (unsigned long long)reader->told.count);
+               (unsigned long long)reader->cut_ms,
+               (unsigned long long)reader->told.count);
     buf_slice(out, buf_view(&tasks));
     buf_puts(out, "],\"rooms\":[");
     buf_slice(out, buf_view(&rooms));
@@ -140,25 +149,80 @@ static bool put_record(const struct sio_session *reader, uint64_t cut_ms,
 
 /* ---- keeping ---- */
 
-static void keep(struct sio_session *reader, uint64_t cut_ms)
+/* A record on its way to Redis. */
+struct keep_call {
+    struct errand errand;
+    bool is_change;
+};
+
+/* Those that failed are due within a second, so they stand before all others. */
+static void not_taken(struct sio_session *reader, bool is_change)
 {
     struct session_set *set = reader->session.set;
     const struct session_keeper *keeper = set->options.keeper;
+
+    counter_add(set->unkept, 1);
+    reader->is_stale = reader->is_stale || is_change;
+    if (reader->is_stale)
+        keeper->drop(keeper->ctx, slice_of(reader->pid));
+    reader->keep_ms = loop_now_ms(set->loop) + AGAIN_MS;
+    list_remove(&reader->kept);
+    list_push_front(&set->kept, &reader->kept);
+}
+
+static void answered(void *ctx, bool is_taken)
+{
+    struct keep_call *call = ctx;
+    struct session *session = errand_done(&call->errand);
+    struct sio_session *reader = session == NULL ? NULL : sio_session_of(session);
+
+    if (reader != NULL && !session->is_dead && reader->is_kept) {
+        if (is_taken)
+            reader->is_stale = false;
+        else
+            not_taken(reader, call->is_change);
+    }
+    free(call);
+}
+
+static bool send_record(struct sio_session *reader, struct slice text, bool is_change)
+{
+    struct session_set *set = reader->session.set;
+    const struct session_keeper *keeper = set->options.keeper;
+    const struct session_record record = {slice_of(reader->pid), text,
+                                          set->options.recovery_ms};
+    struct keep_call *call = mem_new(sizeof(*call));
+
+    call->is_change = is_change;
+    errand_begin(&call->errand, &reader->session);
+    if (keeper->keep(keeper->ctx, &record, answered, call))
+        return true;
+    (void)errand_done(&call->errand);
+    free(call);
+    return false;
+}
+
+static void keep(struct sio_session *reader)
+{
+    struct session_set *set = reader->session.set;
+    const struct session_keeper *keeper = set->options.keeper;
+    bool is_change = reader->is_unkept;
     bool was_kept = reader->is_kept;
     struct buf record;
 
     buf_init(&record, RECORD_BYTES);
     reader->is_unkept = false;
-    reader->is_kept = put_record(reader, cut_ms, &record);
+    reader->is_kept = put_record(reader, &record);
     list_remove(&reader->kept);
-    if (reader->is_kept) {
-        keeper->keep(keeper->ctx, slice_of(reader->pid), buf_view(&record),
-                     set->options.recovery_ms);
+    if (!reader->is_kept) {
+        if (was_kept)
+            keeper->drop(keeper->ctx, slice_of(reader->pid));
+    } else if (!send_record(reader, buf_view(&record), is_change)) {
+        not_taken(reader, is_change);
+    } else if (reader->cut_ms == 0) {
         reader->keep_ms = loop_now_ms(set->loop) + set->options.recovery_ms / 2;
         list_push_back(&set->kept, &reader->kept);
-    } else if (was_kept) {
-        keeper->drop(keeper->ctx, slice_of(reader->pid));
-    }
+    } /* else it expires from now on */
     buf_release(&record);
 }
 
@@ -177,16 +241,15 @@ void sio_keep_changes(struct sio_session *reader)
         reader->is_unkept = true;
     }
     if (reader->is_unkept)
-        keep(reader, 0);
+        keep(reader);
 }
 
 void sio_keep_cut(struct sio_session *reader)
 {
     if (!is_kept_elsewhere(reader) || !reader->is_kept)
         return;
-    keep(reader, clock_wall_ms());
-    /* From now on it expires. */
-    list_remove(&reader->kept);
+    reader->cut_ms = clock_wall_ms();
+    keep(reader);
 }
 
 void sio_keep_no_more(struct sio_session *reader)
@@ -201,11 +264,16 @@ void sio_keep_no_more(struct sio_session *reader)
 
 void sio_keep_on(struct session_set *set, uint64_t now)
 {
-    LIST_FOR_EACH(node, next, &set->kept)
-    {
-        struct sio_session *reader = LIST_ENTRY(node, struct sio_session, kept);
+    const struct session_keeper *keeper = set->options.keeper;
+
+    /* What is due stays due while Redis is away. */
+    if (keeper == NULL || !keeper->is_up(keeper->ctx))
+        return;
+    for (unsigned n = 0; n < MAX_AT_ONCE && !list_is_empty(&set->kept); n++) {
+        struct sio_session *reader =
+            LIST_ENTRY(set->kept.next, struct sio_session, kept);
         if (reader->keep_ms > now)
             return;
-        keep(reader, 0);
+        keep(reader);
     }
 }

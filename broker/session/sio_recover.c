@@ -252,6 +252,7 @@ struct sio_session *sio_recover(struct sio_session *fresh, struct slice auth)
         return NULL;
     }
     counter_add(set->recovered, 1);
+    saved->cut_ms = 0;
     saved->is_unkept = true; /* the claim has emptied the record */
     return saved;
 }
@@ -279,6 +280,7 @@ bool sio_save(struct sio_session *reader, const char *reason)
             LIST_ENTRY(set->saved.next, struct sio_session, saved);
         forget(oldest);
         session_bury(&oldest->session);
+        counter_add(set->displaced, 1);
     }
     reader->saved_until_ms = loop_now_ms(set->loop) + set->options.recovery_ms;
     list_push_back(&set->saved, &reader->saved);

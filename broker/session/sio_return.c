@@ -48,9 +48,12 @@ static void give_back(const struct sio_return *back, struct slice record)
 {
     const struct session_keeper *keeper = back->set->options.keeper;
 
+    const struct session_record given = {slice_of(back->pid), record,
+                                         back->set->options.recovery_ms};
+
+    /* One that is not taken was lost: its client gets a fresh session, and knows it. */
     if (record.len > 0)
-        keeper->keep(keeper->ctx, slice_of(back->pid), record,
-                     back->set->options.recovery_ms);
+        (void)keeper->keep(keeper->ctx, &given, NULL, NULL);
 }
 
 /* ---- the record ---- */

@@ -309,7 +309,11 @@ const PROVOKED = {
       }
       const ws = await stalled(house, '{"op":"ping"}');
       for (const task of tasks) ws.message(`{"op":"subscribe","task_id":"${task}","from":"start"}`);
-      for (let n = 0; n < 200; n++) ws.message('{"op":"ping"}');
+      // Answers wait only once the socket is full, which takes its time.
+      await until(async () => {
+        for (let n = 0; n < 100; n++) ws.message('{"op":"ping"}');
+        return (await metrics(house.url)).thinkwire_unread_answers_closed_total > 0;
+      }, 'the close');
     },
   },
   'snapshot-total-bytes': {
@@ -348,6 +352,26 @@ const PROVOKED = {
       const ws = await new RawWs(house, `${ENGINE}websocket`).opened();
       ws.message('40');
       await ws.closed();
+    },
+  },
+  'max-saved-sessions': {
+    args: ['--max-saved-sessions', '1', '--recovery', 'on'],
+    async act(house) {
+      const [one, two] = [new SioReader(house), new SioReader(house)];
+      for (const reader of [one, two]) {
+        reader.socket.io.reconnection(false);
+        await reader.connected();
+      }
+      for (const reader of [one, two]) {
+        reader.socket.io.engine.transport.ws.terminate();
+        await reader.wait(() => reader.disconnects.length === 1, 'the cut');
+        await until(async () => (await metrics(house.url)).thinkwire_engine_sessions === (reader === one ? 1 : 0), 'it to be noticed');
+      }
+      for (const reader of [two, one]) {
+        reader.socket.connect();
+        await reader.wait(() => reader.socket.connected, 'the way back');
+        assert.equal(reader.socket.recovered, reader === two);
+      }
     },
   },
   'wait-unknown-ms': {

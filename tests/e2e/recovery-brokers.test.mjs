@@ -122,6 +122,30 @@ test('the first broker is killed in the middle of a run: every client goes on at
   assert.equal(await metric(pair.second.url, /sessions_taken_over_total/), all.length);
 });
 
+test('a session that Redis has no room for is recovered nowhere else, and is kept as soon as there is room', async (t) => {
+  const pair = await Pair.open(t);
+  const { client } = pair.house.redis;
+  const reader = await pair.reader().connected();
+  await reader.subscribe(FORMS.object('r'));
+  await recorded(pair, 1, 1);
+  await client.config('SET', 'maxmemory', '1');
+  assert.equal((await reader.subscribe(FORMS.object('later'))).ok, true);
+  // The record that is there does not tell of it: a client that went on with that would lack it.
+  await until(async () => (await client.keys('tw:session:*')).length === 0, 'the old record to go');
+  assert.ok(await metric(pair.first.url, /session_records_refused_total/) >= 1);
+  await client.config('SET', 'maxmemory', '0');
+  await recorded(pair, 1, 2);
+  await pair.kill();
+  pair.switch();
+  await back(reader);
+  assert.equal(reader.socket.recovered, true);
+  const later = pair.task('later');
+  await later.say({ type: 'text', text: 'now', partial: true });
+  await reader.count(1);
+  assert.equal(text(reader), 'now');
+  later.end();
+});
+
 // One client in each form, cut from the first broker after `count` events and put to the second.
 async function moveOne(t, { args, form = 'string', tasks = ['r'], before = 5, meanwhile = async () => {}, tamper = () => {}, options = {} } = {}) {
   const pair = await Pair.open(t, { args });

@@ -297,6 +297,39 @@ static void what_is_sent_to_a_user_is_not_lifted(void **state)
     stage_close(&stage);
 }
 
+/* Somebody else is elected for so long. */
+static void elect_another(struct stage *stage, const char *lasts_ms)
+{
+    (void)scene_ask_words(
+        stage->scene, "EVAL",
+        "local t = redis.call('TIME') "
+        "redis.call('HSET', KEYS[1], 'who', 'x', 'term', '1', 'until', "
+        "string.format('%.0f', t[1] * 1000 + ARGV[1])) return 'OK'",
+        "1", "tw:lift", lasts_ms, (char *)NULL);
+}
+
+static void who_resigns_while_its_election_is_under_way_gives_it_back(void **state)
+{
+    struct stage stage;
+    struct broker broker;
+
+    stage_open(&stage, state);
+    elect_another(&stage, "60000");
+    broker_open(&broker, &stage);
+    scene_idle(stage.scene, 1500); /* it has asked, in vain */
+    assert_false(leads(&stage, &broker));
+    /* When Redis carries out its next question the other one's time is over. */
+    elect_another(&stage, "500");
+    (void)scene_ask(stage.scene, "CLIENT PAUSE 1500 ALL");
+    scene_idle(stage.scene, 1300);
+    bus_lift_resign(broker.lift);
+    scene_idle(stage.scene, 700);
+    assert_string_equal(scene_ask(stage.scene, "HGET tw:lift until"), "0");
+    assert_false(leads(&stage, &broker));
+    broker_kill(&broker);
+    stage_close(&stage);
+}
+
 int test_lift(void)
 {
     struct CMUnitTest tests[] = {
@@ -304,6 +337,7 @@ int test_lift(void)
             every_broker_has_a_lifted_event_once_as_published_under_one_id),
         cmocka_unit_test(the_next_lifter_begins_a_new_run_without_a_word_of_ours),
         cmocka_unit_test(who_resigns_is_followed_at_once),
+        cmocka_unit_test(who_resigns_while_its_election_is_under_way_gives_it_back),
         cmocka_unit_test(an_earlier_term_is_fenced_off),
         cmocka_unit_test(a_native_run_is_not_lifted_into),
         cmocka_unit_test(native_events_do_not_join_a_lifted_run),

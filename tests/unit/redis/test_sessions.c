@@ -81,7 +81,9 @@ static void settle(struct pair *pair)
 
 static void keep(struct pair *pair, struct sessions *who, const char *record)
 {
-    sessions_keep(who, slice_of(PID), slice_of(record), 5000);
+    const struct sessions_record given = {slice_of(PID), slice_of(record), 5000};
+
+    (void)sessions_keep(who, &given, NULL, NULL);
     if (sessions_is_up(pair->first))
         settle(pair);
 }
@@ -131,11 +133,12 @@ static void of_two_that_ask_at_once_one_gets_it(void **state)
 
 static void the_name_does_not_tell_the_secret_and_the_record_expires(void **state)
 {
+    const struct sessions_record given = {slice_of(PID), slice_of("{}"), 1000};
     struct pair pair;
     const char *keys;
 
     pair_open(&pair, state);
-    sessions_keep(pair.first, slice_of(PID), slice_of("{}"), 1000);
+    (void)sessions_keep(pair.first, &given, NULL, NULL);
     settle(&pair);
     keys = scene_ask(pair.a.scene, "KEYS *");
     assert_non_null(strstr(keys, "tw:session:"));
@@ -198,6 +201,58 @@ static void a_claim_under_way_is_answered_when_the_sessions_go(void **state)
     pair_close(&pair);
 }
 
+struct fate {
+    unsigned count;
+    bool is_taken;
+};
+
+static void on_kept(void *ctx, bool is_taken)
+{
+    struct fate *fate = ctx;
+
+    fate->count++;
+    fate->is_taken = is_taken;
+}
+
+static void expect_kept(struct pair *pair, struct sessions *who, const char *record,
+                        bool is_taken)
+{
+    const struct sessions_record given = {slice_of(PID), slice_of(record), 5000};
+    struct fate fate = {0};
+
+    assert_true(sessions_keep(who, &given, on_kept, &fate));
+    assert_int_equal(fate.count, 0);
+    scene_until_count(pair->a.scene, &fate.count, 1);
+    assert_int_equal(fate.is_taken, is_taken);
+}
+
+static void who_writes_a_record_is_told_whether_it_was_taken(void **state)
+{
+    const struct sessions_record given = {slice_of(PID), slice_of("{}"), 5000};
+    struct fate fate = {0};
+    struct pair pair;
+
+    pair_open(&pair, state);
+    expect_kept(&pair, pair.first, "{\"a\":1}", true);
+    expect_claim(&pair, pair.second, SESSIONS_OTHERS, "{\"a\":1}");
+    /* Another's by now: there is nothing to be repeated. */
+    expect_kept(&pair, pair.first, "{\"a\":2}", true);
+    (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 1");
+    expect_kept(&pair, pair.second, "{\"b\":1}", false);
+    /* What is out of date can be deleted in a Redis that is full. */
+    sessions_drop(pair.second, slice_of(PID));
+    (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 0");
+    expect_claim(&pair, pair.first, SESSIONS_NONE, "");
+    /* Freed with a record on its way. */
+    assert_true(
+        sessions_keep(pair.first, slice_of(PID), slice_of("{}"), 5000, on_kept, &fate));
+    sessions_free(pair.first);
+    assert_int_equal(fate.count, 1);
+    assert_false(fate.is_taken);
+    pair.first = sessions_new(pair.a.link, "tw");
+    pair_close(&pair);
+}
+
 static void a_full_redis_gives_no_record_away_and_forgets_none(void **state)
 {
     struct pair pair;
@@ -207,7 +262,7 @@ static void a_full_redis_gives_no_record_away_and_forgets_none(void **state)
     (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 1");
     expect_claim(&pair, pair.second, SESSIONS_AWAY, "");
     expect_claim(&pair, pair.first, SESSIONS_AWAY, "");
-    keep(&pair, pair.first, "{\"a\":2}");
+    expect_kept(&pair, pair.first, "{\"a\":2}", false);
     (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 0");
     expect_claim(&pair, pair.second, SESSIONS_OTHERS, "{\"a\":1}");
     pair_close(&pair);
@@ -223,6 +278,8 @@ int test_sessions(void)
         cmocka_unit_test_setup(the_name_does_not_tell_the_secret_and_the_record_expires,
                                scene_clean),
         cmocka_unit_test_setup(a_record_that_is_too_long_is_not_written, scene_clean),
+        cmocka_unit_test_setup(who_writes_a_record_is_told_whether_it_was_taken,
+                               scene_clean),
         cmocka_unit_test_setup(a_full_redis_gives_no_record_away_and_forgets_none,
                                scene_clean),
         cmocka_unit_test_setup(a_claim_under_way_is_answered_when_the_sessions_go,

@@ -14,26 +14,53 @@ struct shelf_of_one {
     char record[2048];
     char pid[64];
     unsigned keeps;
+    unsigned drops;
     unsigned claims;
+    bool is_down;
+    struct {
+        void (*done)(void *ctx, bool is_taken);
+        void *ctx;
+    } asked[32]; /* records whose fate has not been told yet */
+    unsigned asked_count;
     void (*done)(void *ctx, enum keeper_answer answer, struct slice record);
     void *done_ctx;
 };
 
 static bool is_up(void *ctx)
 {
-    (void)ctx;
-    return true;
+    const struct shelf_of_one *shelf = ctx;
+
+    return !shelf->is_down;
 }
 
-static void keep(void *ctx, struct slice pid, struct slice record, uint64_t ttl_ms)
+static bool keep(void *ctx, const struct session_record *record,
+                 void (*done)(void *done_ctx, bool is_taken), void *done_ctx)
 {
     struct shelf_of_one *shelf = ctx;
 
-    (void)ttl_ms;
+    if (shelf->is_down)
+        return false;
     shelf->keeps++;
-    (void)snprintf(shelf->pid, sizeof(shelf->pid), "%.*s", (int)pid.len, pid.ptr);
-    (void)snprintf(shelf->record, sizeof(shelf->record), "%.*s", (int)record.len,
-                   record.ptr);
+    (void)snprintf(shelf->pid, sizeof(shelf->pid), "%.*s", (int)record->pid.len,
+                   record->pid.ptr);
+    (void)snprintf(shelf->record, sizeof(shelf->record), "%.*s", (int)record->text.len,
+                   record->text.ptr);
+    if (done != NULL) {
+        assert_true(shelf->asked_count < 32);
+        shelf->asked[shelf->asked_count].done = done;
+        shelf->asked[shelf->asked_count++].ctx = done_ctx;
+    }
+    return true;
+}
+
+/* What became of the records so far. */
+static void tell_kept(struct shelf_of_one *shelf, bool is_taken)
+{
+    unsigned count = shelf->asked_count;
+
+    shelf->asked_count = 0;
+    for (unsigned i = 0; i < count; i++)
+        shelf->asked[i].done(shelf->asked[i].ctx, is_taken);
 }
 
 static void drop(void *ctx, struct slice pid)
@@ -41,6 +68,7 @@ static void drop(void *ctx, struct slice pid)
     struct shelf_of_one *shelf = ctx;
 
     (void)pid;
+    shelf->drops++;
     shelf->record[0] = '\0';
 }
 
@@ -75,6 +103,12 @@ static struct bench *open_with(struct shelf_of_one *shelf, bool has_keeper)
 static struct bench *open_bench(struct shelf_of_one *shelf)
 {
     return open_with(shelf, true);
+}
+
+static void close_bench(struct bench *b, struct shelf_of_one *shelf)
+{
+    bench_free(b);
+    tell_kept(shelf, true); /* nobody is there to hear it */
 }
 
 static void send_text(struct fake_pipe *pipe, const char *text)
@@ -167,7 +201,7 @@ static void a_session_of_another_broker_goes_on_behind_its_offset(void **state)
     assert_non_null(strstr(shelf.record, "\"t\":\"t\""));
     buf_release(&in);
     buf_release(&again);
-    bench_free(b);
+    close_bench(b, &shelf);
 }
 
 static void one_that_another_has_just_taken_is_not_given_here_either(void **state)
@@ -194,7 +228,7 @@ static void one_that_another_has_just_taken_is_not_given_here_either(void **stat
     assert_null(strstr(buf_text(&again), "two"));
     buf_release(&in);
     buf_release(&again);
-    bench_free(b);
+    close_bench(b, &shelf);
 }
 
 static void without_an_answer_a_client_is_known_where_it_was(void **state)
@@ -222,7 +256,7 @@ static void without_an_answer_a_client_is_known_where_it_was(void **state)
     assert_string_equal(shelf.record, "{\"late\":1}");
     buf_release(&in);
     buf_release(&again);
-    bench_free(b);
+    close_bench(b, &shelf);
 }
 
 static void who_vanishes_before_the_answer_may_try_again(void **state)
@@ -240,7 +274,7 @@ static void who_vanishes_before_the_answer_may_try_again(void **state)
     settle(b);
     answer(b, &shelf, KEEPER_OTHERS, "{\"id\":1}");
     assert_string_equal(shelf.record, "{\"id\":1}");
-    bench_free(b);
+    close_bench(b, &shelf);
 }
 
 static void a_record_that_is_none_of_ours_gives_a_fresh_session(void **state)
@@ -271,7 +305,7 @@ static void a_record_that_is_none_of_ours_gives_a_fresh_session(void **state)
         assert_non_null(strstr(heard(b, pipe, &in), "\"pid\""));
         assert_null(strstr(buf_text(&in), "0123456789abcdef01234567"));
         buf_release(&in);
-        bench_free(b);
+        close_bench(b, &shelf);
     }
 }
 
@@ -366,7 +400,7 @@ static void hears_nothing_twice(bool is_kept, unsigned others)
     assert_null(strstr(buf_text(&again), "before"));
     buf_release(&in);
     buf_release(&again);
-    bench_free(b);
+    close_bench(b, &shelf);
 }
 
 static void nothing_comes_twice_where_nothing_is_kept_for_others(void **state)
@@ -406,8 +440,112 @@ static void a_record_that_is_older_than_the_offset_is_not_gone_on_with(void **st
         assert_int_equal(counted(b, "thinkwire_sessions_taken_over_total"), 0);
         buf_release(&in);
         buf_release(&again);
-        bench_free(b);
+        close_bench(b, &shelf);
     }
+}
+
+/* ---- records that Redis does not take ---- */
+
+static void a_record_that_was_not_taken_is_written_again_after_a_second(void **state)
+{
+    struct shelf_of_one shelf;
+    struct bench *b = open_bench(&shelf);
+    struct fake_pipe *pipe;
+    struct buf in;
+    unsigned keeps;
+
+    (void)state;
+    pipe = watcher(b, &in);
+    tell_kept(&shelf, true);
+    send_text(pipe, "42[\"task_subscribe\",\"u\"]");
+    settle(b);
+    assert_non_null(strstr(shelf.record, "\"t\":\"u\""));
+    tell_kept(&shelf, false);
+    /* What is there tells of other subscriptions: none is better. */
+    assert_int_equal(shelf.drops, 1);
+    assert_int_equal(counted(b, "thinkwire_session_records_refused_total"), 1);
+    keeps = shelf.keeps;
+    pass_ms(b, 1700);
+    assert_int_equal(shelf.keeps, keeps + 1);
+    assert_non_null(strstr(shelf.record, "\"t\":\"u\""));
+    /* Once it is taken it is written no more until half its time is over. */
+    tell_kept(&shelf, true);
+    pass_ms(b, 1700);
+    assert_int_equal(shelf.keeps, keeps + 1);
+    assert_int_equal(shelf.drops, 1);
+    buf_release(&in);
+    close_bench(b, &shelf);
+}
+
+static void
+while_redis_is_away_a_change_is_remembered_and_written_when_it_is_back(void **state)
+{
+    struct shelf_of_one shelf;
+    struct bench *b = open_bench(&shelf);
+    struct fake_pipe *pipe;
+    struct buf in;
+    unsigned keeps;
+
+    (void)state;
+    pipe = watcher(b, &in);
+    tell_kept(&shelf, true);
+    keeps = shelf.keeps;
+    shelf.is_down = true;
+    send_text(pipe, "42[\"task_subscribe\",\"u\"]");
+    settle(b);
+    pass_ms(b, 1700);
+    assert_int_equal(shelf.keeps, keeps);
+    shelf.is_down = false;
+    pass_ms(b, 700);
+    assert_int_equal(shelf.keeps, keeps + 1);
+    assert_non_null(strstr(shelf.record, "\"t\":\"u\""));
+    buf_release(&in);
+    close_bench(b, &shelf);
+}
+
+static void what_was_cut_is_written_until_it_is_taken_and_then_expires(void **state)
+{
+    struct shelf_of_one shelf;
+    struct bench *b = open_bench(&shelf);
+    struct fake_pipe *pipe;
+    struct buf in;
+    unsigned keeps;
+
+    (void)state;
+    pipe = watcher(b, &in);
+    tell_kept(&shelf, true);
+    pipe_hang_up(pipe, "transport close");
+    settle(b);
+    assert_null(strstr(shelf.record, "\"cut\":0,"));
+    tell_kept(&shelf, false);
+    /* What Redis holds is as good, but for the time of the cut. */
+    assert_int_equal(shelf.drops, 0);
+    keeps = shelf.keeps;
+    shelf.record[0] = '\0';
+    pass_ms(b, 1700);
+    assert_int_equal(shelf.keeps, keeps + 1);
+    assert_non_null(strstr(shelf.record, "\"cut\":"));
+    assert_null(strstr(shelf.record, "\"cut\":0,"));
+    tell_kept(&shelf, true);
+    pass_ms(b, 1700);
+    assert_int_equal(shelf.keeps, keeps + 1);
+    buf_release(&in);
+    close_bench(b, &shelf);
+}
+
+static void the_oldest_session_that_is_displaced_is_counted(void **state)
+{
+    struct shelf_of_one shelf;
+    struct bench *b = open_bench(&shelf);
+
+    (void)state;
+    for (unsigned i = 0; i < 102; i++) {
+        pipe_hang_up(dial(b, "{\"recovery\":true}"), "transport close");
+        settle(b);
+        tell_kept(&shelf, true);
+    }
+    assert_int_equal(counted(b, "thinkwire_saved_sessions_displaced_total"), 2);
+    close_bench(b, &shelf);
 }
 
 int test_return(void)
@@ -421,6 +559,11 @@ int test_return(void)
         cmocka_unit_test(nothing_comes_twice_where_nothing_is_kept_for_others),
         cmocka_unit_test(a_record_that_is_older_than_the_offset_is_not_gone_on_with),
         cmocka_unit_test(offsets_are_read_as_they_are_written_and_in_no_other_way),
+        cmocka_unit_test(a_record_that_was_not_taken_is_written_again_after_a_second),
+        cmocka_unit_test(
+            while_redis_is_away_a_change_is_remembered_and_written_when_it_is_back),
+        cmocka_unit_test(what_was_cut_is_written_until_it_is_taken_and_then_expires),
+        cmocka_unit_test(the_oldest_session_that_is_displaced_is_counted),
     };
 
     return cmocka_run_group_tests_name("return", tests, NULL, NULL);
