@@ -244,8 +244,7 @@ static void who_writes_a_record_is_told_whether_it_was_taken(void **state)
     (void)scene_ask(pair.a.scene, "CONFIG SET maxmemory 0");
     expect_claim(&pair, pair.first, SESSIONS_NONE, "");
     /* Freed with a record on its way. */
-    assert_true(
-        sessions_keep(pair.first, slice_of(PID), slice_of("{}"), 5000, on_kept, &fate));
+    assert_true(sessions_keep(pair.first, &given, on_kept, &fate));
     sessions_free(pair.first);
     assert_int_equal(fate.count, 1);
     assert_false(fate.is_taken);
