@@ -135,6 +135,7 @@ class Answer {
     this.head(200, 'text/event-stream; charset=utf-8');
     this.response.flushHeaders?.();
     if (!await this.all(dialect.begin())) return;
+    await this.gate;
     await this.pause(this.rule.first_ms);
     for (let n = 0; n < pieces.length; n++) {
       if (await this.#fault(n, dialect)) return;
@@ -179,6 +180,8 @@ export class Provider {
 
   #connections = new Map();
 
+  #gates = new Map();
+
   // tls: {key, cert} makes it HTTP/2 (and 1.1) over TLS.
   static async start({ port = 0, host = '127.0.0.1', tls } = {}) {
     const provider = new Provider();
@@ -206,6 +209,20 @@ export class Provider {
   script(model, ...rules) {
     this.#scripts.set(model, new Script(rules));
     return this;
+  }
+
+  #gate(name) {
+    if (!this.#gates.has(name)) {
+      const gate = {};
+      gate.opened = new Promise((resolve) => { gate.open = resolve; });
+      this.#gates.set(name, gate);
+    }
+    return this.#gates.get(name);
+  }
+
+  // The answers that wait at this gate, and those to come, go on.
+  release(name) {
+    this.#gate(name).open();
   }
 
   callsOf(model) {
@@ -252,6 +269,7 @@ export class Provider {
     const script = header ? new Script([JSON.parse(header)]) : this.#scripts.get(body.model) ?? this.#scripts.get('*');
     const rule = script?.pick({ api, mode }) ?? {};
     const answer = new Answer(call, rule, response);
+    if (rule.gate) answer.gate = this.#gate(rule.gate).opened;
     await answer.give(DIALECTS[api], { n: call.n, mode, body, model: body.model, ...DIALECTS[api].read(body) });
   }
 

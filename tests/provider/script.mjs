@@ -12,7 +12,7 @@ const PICKS = new Set(['api', 'mode', 'times', 'after']);
 const DOES = new Set(['text', 'words', 'reasoning', 'think', 'chunk', 'stamp', 'finish', 'model', 'usage',
   'head_ms', 'first_ms', 'pace_ms', 'drip_bytes', 'drip_ms', 'ping_ms', 'status', 'error', 'headers', 'refuse',
   'silent_at', 'cut_at', 'cut_byte', 'eof_at', 'error_at', 'done_at', 'hang_end', 'empty', 'restart', 'repeat', 'no_usage',
-  'tools']);
+  'tools', 'gate']);
 
 export class Script {
   #rules;
