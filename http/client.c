@@ -237,7 +237,7 @@ struct http_client *http_client_new(struct loop *loop,
     list_init(&client->fds);
     timer_init(&client->curl_timer, loop, on_curl_timer);
     timer_init(&client->keep_alive, loop, on_keep_alive);
-    turn_task_init(&client->deliver, deliver);
+    turn_task_init_at(&client->deliver, TURN_INPUT, deliver);
     multi_open(client);
     return client;
 }

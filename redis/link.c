@@ -234,7 +234,7 @@ struct link *link_new(struct loop *loop, const char *url,
     link->options.name = link->name;
     link->url = parsed;
     subscriptions_init(&link->subs);
-    turn_task_init(&link->flush, on_flush);
+    turn_task_init_at(&link->flush, TURN_OUTPUT, on_flush);
     timer_init(&link->timer, loop, on_timer);
     if (parsed.sentinels == NULL)
         link->place = redis_place_copy(&parsed.place);

@@ -28,7 +28,7 @@ struct loop {
     uv_check_t
         check; /* always active: it also keeps uv_run() going until loop_stop() */
     uv_idle_t idle;
-    struct list deferred;
+    struct list deferred[TURN_STAGES];
     struct list timers;
     struct loop_signal signals[LOOP_MAX_SIGNALS];
     unsigned signal_count;
@@ -54,19 +54,29 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* its being active is the point */
 }
 
-static void on_check(uv_check_t *check)
+static void run_stage(struct list *deferred)
 {
-    struct loop *loop = check->data;
     struct list batch;
 
     list_init(&batch);
-    list_splice(&batch, &loop->deferred);
+    list_splice(&batch, deferred);
     while (!list_is_empty(&batch)) {
         struct turn_task *task = LIST_ENTRY(batch.next, struct turn_task, node);
         list_remove(&task->node);
         task->run(task);
     }
-    if (list_is_empty(&loop->deferred))
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct loop *loop = check->data;
+    bool is_done = true;
+
+    for (int i = 0; i < TURN_STAGES; i++)
+        run_stage(&loop->deferred[i]);
+    for (int i = 0; i < TURN_STAGES; i++)
+        is_done = is_done && list_is_empty(&loop->deferred[i]);
+    if (is_done)
         must(uv_idle_stop(&loop->idle));
 }
 
@@ -79,7 +89,8 @@ struct loop *loop_new(void)
     must(uv_idle_init(&loop->uv, &loop->idle));
     loop->check.data = loop;
     must(uv_check_start(&loop->check, on_check));
-    list_init(&loop->deferred);
+    for (int i = 0; i < TURN_STAGES; i++)
+        list_init(&loop->deferred[i]);
     list_init(&loop->timers);
     return loop;
 }
@@ -99,10 +110,11 @@ void loop_free(struct loop *loop)
     {
         timer_release(LIST_ENTRY(it, struct timer_handle, node)->owner);
     }
-    LIST_FOR_EACH(it, tmp, &loop->deferred)
-    {
-        list_remove(it);
-    }
+    for (int i = 0; i < TURN_STAGES; i++)
+        LIST_FOR_EACH(it, tmp, &loop->deferred[i])
+        {
+            list_remove(it);
+        }
     uv_walk(&loop->uv, close_handle, NULL);
     /* Twice at the most: a stop that was asked for while the loop stood ends the first run
      * before the close callbacks. */
@@ -195,17 +207,24 @@ void timer_release(struct timer *timer)
     uv_close((uv_handle_t *)(void *)&handle->uv, on_timer_closed);
 }
 
-void turn_task_init(struct turn_task *task, void (*run)(struct turn_task *))
+void turn_task_init_at(struct turn_task *task, enum turn_stage stage,
+                       void (*run)(struct turn_task *))
 {
     list_init(&task->node);
     task->run = run;
+    task->stage = stage;
+}
+
+void turn_task_init(struct turn_task *task, void (*run)(struct turn_task *))
+{
+    turn_task_init_at(task, TURN_WORK, run);
 }
 
 void turn_defer(struct loop *loop, struct turn_task *task)
 {
     if (list_is_linked(&task->node))
         return;
-    list_push_back(&loop->deferred, &task->node);
+    list_push_back(&loop->deferred[task->stage], &task->node);
     must(uv_idle_start(&loop->idle, on_idle));
 }
 

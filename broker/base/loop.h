@@ -45,14 +45,25 @@ bool timer_is_active(const struct timer *timer);
 void timer_release(struct timer *timer);
 
 /* ---- end-of-turn work ---- */
+
+/* In this order: what a library took in is told, then work is done, then what that had to say
+ * to others is sent. So a token that has come from a provider leaves for Redis in the same
+ * turn. */
+enum turn_stage { TURN_INPUT, TURN_WORK, TURN_OUTPUT };
+#define TURN_STAGES 3
+
 struct turn_task {
     struct list node;
     void (*run)(struct turn_task *task);
+    enum turn_stage stage;
 };
+/* At the stage TURN_WORK. */
 void turn_task_init(struct turn_task *task, void (*run)(struct turn_task *));
+void turn_task_init_at(struct turn_task *task, enum turn_stage stage,
+                       void (*run)(struct turn_task *));
 /* Runs once at the end of this turn; deferring a task that is already deferred changes
- * nothing. A task deferred while end-of-turn work runs is run in the next turn, which
- * then starts without waiting. */
+ * nothing. A task deferred while end-of-turn work runs is run in this turn when its stage is
+ * still to come, else in the next, which then starts without waiting. */
 void turn_defer(struct loop *loop, struct turn_task *task);
 /* Takes it back; harmless when it is not deferred. */
 void turn_cancel(struct turn_task *task);

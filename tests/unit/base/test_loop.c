@@ -261,6 +261,37 @@ work_that_is_put_off_again_waits_for_the_next_turn_which_does_not_block(void **s
     loop_free(loop);
 }
 
+static void pass_on(struct turn_task *task)
+{
+    struct probe *probe = of_task(task);
+    note(probe, probe->letter);
+    turn_defer(probe->loop, &probe[1].task);
+}
+
+static void what_came_in_is_worked_on_and_sent_in_the_same_turn(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new();
+    char trace[16] = "";
+    struct probe each_turn = {
+        .loop = loop, .trace = trace, .letter = '|', .stop_at = 9};
+    struct probe chain[4] = {
+        {.loop = loop, .trace = trace, .letter = 'i'},
+        {.loop = loop, .trace = trace, .letter = 'w'},
+        {.loop = loop, .trace = trace, .letter = 'o'},
+        {.loop = loop, .trace = trace, .letter = 'l', .stop_at = 1}};
+    turn_task_init(&each_turn.task, defer_again);
+    turn_task_init_at(&chain[0].task, TURN_INPUT, pass_on);
+    turn_task_init_at(&chain[1].task, TURN_WORK, pass_on);
+    turn_task_init_at(&chain[2].task, TURN_OUTPUT, pass_on);
+    turn_task_init(&chain[3].task, count_run);
+    turn_defer(loop, &each_turn.task);
+    turn_defer(loop, &chain[0].task);
+    run_watched(loop);
+    assert_string_equal(trace, "i|wo|l"); /* an earlier stage is the next turn's */
+    loop_free(loop);
+}
+
 static void cancel_other(struct turn_task *task)
 {
     struct probe *probe = of_task(task);
@@ -423,6 +454,7 @@ int main(void)
         cmocka_unit_test(work_runs_once_after_all_timers_and_input_of_the_turn),
         cmocka_unit_test(
             work_that_is_put_off_again_waits_for_the_next_turn_which_does_not_block),
+        cmocka_unit_test(what_came_in_is_worked_on_and_sent_in_the_same_turn),
         cmocka_unit_test(cancelled_work_does_not_run),
         cmocka_unit_test(an_idle_loop_sleeps),
         cmocka_unit_test(the_time_stands_still_within_a_turn),
