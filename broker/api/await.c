@@ -69,7 +69,7 @@ struct api_await *api_await(struct api *api, const struct task_key *task,
                             void (*done)(void *ctx, const struct api_outcome *outcome),
                             void *ctx)
 {
-    struct topic *topic = hub_topic(api->hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *topic = hub_task(api->hub, task);
     struct api_await *await;
 
     if (topic == NULL)

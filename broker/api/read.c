@@ -106,7 +106,7 @@ static void wait_timeout(struct timer *timer)
 void api_read_task(struct api *api, struct http_exchange *x,
                    const struct task_key *task)
 {
-    struct topic *topic = hub_topic(api->hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *topic = hub_task(api->hub, task);
     struct wait *wait;
 
     if (topic == NULL) {

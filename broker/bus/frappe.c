@@ -162,8 +162,7 @@ static bool has_run_of_bus(const struct topic *topic)
 static void deliver_to_task(struct publication *pub, const struct task_key *task,
                             struct slice room)
 {
-    struct topic *topic =
-        hub_topic(pub->frappe->hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *topic = hub_task(pub->frappe->hub, task);
 
     if (topic == NULL)
         skip(pub->frappe, SKIP_FULL);
@@ -178,8 +177,7 @@ static void deliver_to_task(struct publication *pub, const struct task_key *task
 static void lift_to_task(struct publication *pub, const struct task_key *task,
                          struct slice room)
 {
-    struct topic *topic =
-        hub_find(pub->frappe->hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *topic = hub_find_task(pub->frappe->hub, task);
     bool is_native =
         topic != NULL && has_run_of_bus(topic) && !topic_run(topic)->is_opaque;
 

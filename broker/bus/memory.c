@@ -189,8 +189,7 @@ static void memory_publish(struct bus *bus, const struct publish_request *reques
 {
     struct bus_memory *mem = memory_of(bus);
     struct publish_result result = {.status = PUBLISH_UNAVAILABLE};
-    struct topic *topic =
-        hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+    struct topic *topic = hub_task(mem->hub, &request->task);
     const struct owned_run *owned;
 
     if (topic == NULL)
@@ -199,7 +198,7 @@ static void memory_publish(struct bus *bus, const struct publish_request *reques
         result.status = publish_unowned(mem, topic, request, &result);
     else
         result.status = publish_owned(mem, topic, request, &result);
-    owned = topic == NULL ? NULL : owned_find(mem, topic);
+    owned = owned_find(mem, topic);
     if (owned != NULL)
         result.expected_counter = owned->counter;
     result.stop_requested = owned != NULL && owned->stop_ms != 0;
@@ -214,8 +213,7 @@ static void memory_open(struct bus *bus, const struct run_open_request *request,
                         void *ctx)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic =
-        hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+    struct topic *topic = hub_task(mem->hub, &request->task);
 
     if (topic == NULL) {
         done(ctx, PUBLISH_UNAVAILABLE, 0);
@@ -260,7 +258,7 @@ static void memory_stop(struct bus *bus, const struct task_key *task, uint64_t e
                         void (*done)(void *ctx, enum stop_status status), void *ctx)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *topic = hub_find_task(mem->hub, task);
 
     done(ctx, stop_topic(mem, topic, epoch));
 }
@@ -269,7 +267,7 @@ static void memory_erase(struct bus *bus, const struct task_key *task,
                          void (*done)(void *ctx, bool ok), void *ctx)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
+    struct topic *topic = hub_find_task(mem->hub, task);
 
     if (topic != NULL) {
         struct owned_run *owned = owned_find(mem, topic);

@@ -66,6 +66,7 @@ static inline struct bus_memory *memory_of(struct bus *bus)
 }
 
 /* ---- memory_runs.c: the records, and runs that are opened and ended ---- */
+/* NULL when nobody has a run there, or `topic` is NULL. */
 struct owned_run *owned_find(struct bus_memory *mem, const struct topic *topic);
 void owned_free(struct owned_run *owned);
 /* The task was erased: what was said goes, who is at work on it is still known. */

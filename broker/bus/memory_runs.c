@@ -47,6 +47,8 @@ struct owned_run *owned_find(struct bus_memory *mem, const struct topic *topic)
     struct owned_run *owned;
     struct buf key;
 
+    if (topic == NULL)
+        return NULL;
     buf_init(&key, KEY_LIMIT);
     owned = map_get(mem->runs, run_key(&key, topic_site(topic), topic_name(topic)));
     buf_release(&key);
@@ -270,9 +272,11 @@ static bool sweep_run(struct slice key, void *value, void *ctx)
     struct bus_memory *mem = ctx;
     struct owned_run *owned = value;
     const char *slash = memchr(key.ptr, '/', key.len);
-    struct slice site = {key.ptr, (size_t)(slash - key.ptr)};
-    struct slice task_id = {slash + 1, key.len - site.len - 1};
-    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, site, task_id);
+    struct task_key task = {
+        .site = slice_make(key.ptr, (size_t)(slash - key.ptr)),
+        .task_id = slice_make(slash + 1, (size_t)(key.ptr + key.len - slash - 1)),
+    };
+    struct topic *topic = hub_find_task(mem->hub, &task);
 
     if (topic == NULL) {
         map_remove(mem->runs, key);

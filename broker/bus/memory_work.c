@@ -35,8 +35,7 @@ void memory_submit(struct bus *bus, const struct run_open_request *request,
                    void *ctx)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic =
-        hub_topic(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
+    struct topic *topic = hub_task(mem->hub, &request->task);
     const struct owned_run *owned;
 
     if (topic == NULL) {
@@ -92,8 +91,7 @@ void memory_points(struct bus *bus, const struct task_key *task, task_pointed *d
 
 static bool is_wanted(struct bus_memory *mem, const struct memory_job *job)
 {
-    struct topic *topic =
-        hub_find(mem->hub, TOPIC_TASK, job->task.site, job->task.task_id);
+    struct topic *topic = hub_find_task(mem->hub, &job->task);
 
     return topic != NULL && topic_run(topic)->state == RUN_QUEUED &&
            topic_run(topic)->epoch == job->epoch;
@@ -173,9 +171,8 @@ enum publish_status bus_memory_claim(struct bus *bus,
                                      uint64_t epoch)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic =
-        hub_find(mem->hub, TOPIC_TASK, request->task.site, request->task.task_id);
-    struct owned_run *owned = topic == NULL ? NULL : owned_find(mem, topic);
+    struct topic *topic = hub_find_task(mem->hub, &request->task);
+    struct owned_run *owned = owned_find(mem, topic);
 
     if (owned == NULL || owned->epoch < epoch)
         return PUBLISH_UNKNOWN_RUN;
@@ -209,9 +206,8 @@ struct publish_result bus_memory_renew(struct bus *bus,
                                        const struct store_renewal *renewal)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic =
-        hub_find(mem->hub, TOPIC_TASK, renewal->task.site, renewal->task.task_id);
-    struct owned_run *owned = topic == NULL ? NULL : owned_find(mem, topic);
+    struct topic *topic = hub_find_task(mem->hub, &renewal->task);
+    struct owned_run *owned = owned_find(mem, topic);
 
     return (struct publish_result){
         .status = renew(mem, topic, owned, renewal),
@@ -222,8 +218,8 @@ struct publish_result bus_memory_renew(struct bus *bus,
 struct store_task bus_memory_load(struct bus *bus, const struct task_key *task)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
-    const struct owned_run *owned = topic == NULL ? NULL : owned_find(mem, topic);
+    struct topic *topic = hub_find_task(mem->hub, task);
+    const struct owned_run *owned = owned_find(mem, topic);
     struct store_task found = {0};
 
     if (owned == NULL || topic_run(topic)->epoch != owned->epoch ||

@@ -62,6 +62,15 @@ struct topic *hub_topic(struct hub *hub, enum topic_kind kind, struct slice site
                         struct slice name);
 struct topic *hub_find(struct hub *hub, enum topic_kind kind, struct slice site,
                        struct slice name);
+/* hub_topic() and hub_find() of a task. */
+static inline struct topic *hub_task(struct hub *hub, const struct task_key *task)
+{
+    return hub_topic(hub, TOPIC_TASK, task->site, task->task_id);
+}
+static inline struct topic *hub_find_task(struct hub *hub, const struct task_key *task)
+{
+    return hub_find(hub, TOPIC_TASK, task->site, task->task_id);
+}
 void hub_each(struct hub *hub, bool (*visit)(struct topic *topic, void *ctx),
               void *ctx);
 size_t hub_topic_count(const struct hub *hub);

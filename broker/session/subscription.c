@@ -166,8 +166,7 @@ struct subscription *subscription_add_task(struct session *session,
 
     if (sub != NULL)
         subscription_remove(sub);
-    topic = is_guarded ? hub_find(hub, TOPIC_TASK, task->site, task->task_id)
-                       : hub_topic(hub, TOPIC_TASK, task->site, task->task_id);
+    topic = is_guarded ? hub_find_task(hub, task) : hub_task(hub, task);
     if (is_guarded && !(is_known(own) && is_known(topic)))
         return add_guarded(session, task, user);
     if (topic == NULL)
