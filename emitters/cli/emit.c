@@ -6,7 +6,6 @@
 
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #define WORDS_LIMIT_BYTES (1U << 20)
@@ -205,12 +204,9 @@ static int judge(const struct emit *emit)
     if (o->task[0] == 0)
         return tool_fail("emit", TOOL_USAGE,
                          "which task? give --task ID (thinkwire emit --help)");
-    if (!task_id_is_native(slice_of(o->task)))
-        return tool_fail("emit", TOOL_USAGE,
-                         "a task id is 1 to 128 of A-Z a-z 0-9 . _ : -");
-    if (!site_is_native(slice_of(o->site)))
-        return tool_fail("emit", TOOL_USAGE,
-                         "a site is at most 128 of A-Z a-z 0-9 . _ -");
+    if (tool_check_task("emit", o->task) != TOOL_OK ||
+        tool_check_site("emit", o->site) != TOOL_OK)
+        return TOOL_USAGE;
     if (o->json_lines && (emit->has_words || o->json[0] != 0))
         return tool_fail(
             "emit", TOOL_USAGE,
@@ -282,9 +278,7 @@ int tool_emit(int argc, char **argv)
     buf_release(&emit.words);
     buf_release(&emit.shown);
 out:
-    for (size_t i = 0; i < positional.count; i++)
-        free(positional.items[i]);
-    free(positional.items);
+    config_list_release(&positional);
     config_release(rows, ROW_COUNT, &emit.options);
     return code;
 }

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "emitters/cli/tool.h"
-#include "schema/run.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -157,11 +156,8 @@ static bool prepare(struct fire *fire)
     }
     tool_shown_url(target->url, &fire->shown_url);
     target->shown_url = buf_text(&fire->shown_url);
-    if (!site_is_native(slice_of(fire->options.site))) {
-        (void)tool_fail("fire", 0, "a site is at most 128 of A-Z a-z 0-9 . _ -");
-        return false;
-    }
-    return choose_cases(fire) && open_report(fire);
+    return tool_check_site("fire", fire->options.site) == TOOL_OK &&
+           choose_cases(fire) && open_report(fire);
 }
 
 int tool_fire(int argc, char **argv)

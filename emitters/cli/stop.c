@@ -129,12 +129,9 @@ static int run(struct stop *stop, const struct config_list *words)
     if (words->count != 1)
         return tool_fail("stop", TOOL_USAGE,
                          "which task? thinkwire stop TASK (thinkwire stop --help)");
-    if (!task_id_is_native(slice_of(words->items[0])))
-        return tool_fail("stop", TOOL_USAGE,
-                         "a task id is 1 to 128 of A-Z a-z 0-9 . _ : -");
-    if (!site_is_native(slice_of(stop->options.site)))
-        return tool_fail("stop", TOOL_USAGE,
-                         "a site is at most 128 of A-Z a-z 0-9 . _ -");
+    if (tool_check_task("stop", words->items[0]) != TOOL_OK ||
+        tool_check_site("stop", stop->options.site) != TOOL_OK)
+        return TOOL_USAGE;
     stop->url = tool_broker_url(stop->options.url);
     if (stop->url == NULL)
         return tool_fail("stop", TOOL_USAGE,

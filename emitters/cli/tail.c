@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define SSE_LIMIT    (8U << 20) /* of one event */
 #define RETRY_MIN_MS 200
@@ -286,12 +285,9 @@ static int judge(struct tail *tail, const struct config_list *positional)
         return tool_fail("tail", TOOL_USAGE,
                          "which task? thinkwire tail TASK (thinkwire tail --help)");
     tail->task_id = positional->items[0];
-    if (!task_id_is_native(slice_of(tail->task_id)))
-        return tool_fail("tail", TOOL_USAGE,
-                         "a task id is 1 to 128 of A-Z a-z 0-9 . _ : -");
-    if (!site_is_native(slice_of(tail->options.site)))
-        return tool_fail("tail", TOOL_USAGE,
-                         "a site is at most 128 of A-Z a-z 0-9 . _ -");
+    if (tool_check_task("tail", tail->task_id) != TOOL_OK ||
+        tool_check_site("tail", tail->options.site) != TOOL_OK)
+        return TOOL_USAGE;
     if (strcmp(from, "snapshot") != 0 && strcmp(from, "start") != 0 &&
         strcmp(from, "now") != 0)
         return tool_fail("tail", TOOL_USAGE, "--from is snapshot, start or now");
@@ -322,9 +318,7 @@ int tool_tail(int argc, char **argv)
         if (code == TOOL_OK)
             code = watch(&tail);
     }
-    for (size_t i = 0; i < positional.count; i++)
-        free(positional.items[i]);
-    free(positional.items);
+    config_list_release(&positional);
     config_release(rows, ROW_COUNT, &tail.options);
     return code;
 }

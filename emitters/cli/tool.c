@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "emitters/cli/tool.h"
 
+#include "schema/run.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,20 @@ bool tool_config(const struct config_request *request, void *target, int *exit_c
     buf_release(&error);
     *exit_code = outcome == CONFIG_DONE ? TOOL_OK : TOOL_USAGE;
     return outcome == CONFIG_RUN;
+}
+
+int tool_check_task(const char *tool, const char *task_id)
+{
+    if (task_id_is_native(slice_of(task_id)))
+        return TOOL_OK;
+    return tool_fail(tool, TOOL_USAGE, "a task id is 1 to 128 of A-Z a-z 0-9 . _ : -");
+}
+
+int tool_check_site(const char *tool, const char *site)
+{
+    if (site_is_native(slice_of(site)))
+        return TOOL_OK;
+    return tool_fail(tool, TOOL_USAGE, "a site is at most 128 of A-Z a-z 0-9 . _ -");
 }
 
 bool tool_is_http(const char *url)

@@ -36,6 +36,9 @@ bool tool_config(const struct config_request *request, void *target, int *exit_c
 /* "thinkwire emit: <message>" on stderr; answers `code`. */
 int tool_fail(const char *tool, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* TOOL_OK, or what to exit with when one of the names is not native: it was said. */
+int tool_check_task(const char *tool, const char *task_id);
+int tool_check_site(const char *tool, const char *site);
 bool tool_is_http(const char *url);
 /* Where a broker is, of a row "url" whose default is TOOL_BROKER_URL: slashes at its end are
  * taken off, in place. THINKWIRE_URL may name a Redis, for `emit`: then it is the default.
