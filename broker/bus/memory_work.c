@@ -75,8 +75,8 @@ void memory_points(struct bus *bus, const struct task_key *task, task_pointed *d
                    void *ctx)
 {
     struct bus_memory *mem = memory_of(bus);
-    struct topic *topic = hub_find(mem->hub, TOPIC_TASK, task->site, task->task_id);
-    const struct owned_run *owned = topic == NULL ? NULL : owned_find(mem, topic);
+    struct topic *topic = hub_find_task(mem->hub, task);
+    const struct owned_run *owned = owned_find(mem, topic);
     struct task_point list[TASK_POINTS_MAX];
     struct task_points points = {.points = list};
 
