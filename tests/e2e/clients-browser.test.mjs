@@ -109,6 +109,32 @@ for (const file of ['socket.io.min.js', 'socket.io.esm.min.js']) {
   });
 }
 
+for (const mode of Object.keys(SIO_TRANSPORTS)) {
+  test(`bundle, ${mode}: binary is acknowledged, a wrong namespace is refused, a task is left`, async (t) => {
+    const house = await open(t, '--origins', pages.local, '--sites', SITE);
+    const join = async (nsp) => {
+      const page = await browser.page(t, `${pages.local}/`);
+      const told = await page.run(connectInPage, {
+        src: bundle(house), url: house.url + nsp, options: { transports: SIO_TRANSPORTS[mode] },
+      });
+      return { page, told };
+    };
+    assert.deepEqual((await join('/two.local')).told, { refusal: 'Invalid namespace' });
+    const { page, told } = await join(`/${SITE}`);
+    assert.equal(told.id.length, 20);
+    const answer = await page.run(() => new Promise((resolve) => {
+      window.socket.emit('upload', { parts: [new Uint8Array([0, 0x1e, 0xff]), new ArrayBuffer(70000)] }, resolve);
+    }));
+    assert.deepEqual([answer.ok, answer.error.code], [false, 'UNKNOWN_EVENT']);
+    assert.equal((await page.run(askInPage, ['task_subscribe', 'left'])).ok, true);
+    assert.equal((await page.run(askInPage, ['task_subscribe', { task_id: 'kept' }])).ok, true);
+    await page.run(askInPage, ['task_unsubscribe', 'left']);
+    for (const task of ['left', 'kept']) await post(house, { site: SITE, task }, [{ type: 'text', text: task, partial: true }]);
+    const { items } = await page.run(waitInPage, ['heard', 1]);
+    assert.deepEqual(items.map(({ text }) => text), ['kept']);
+  });
+}
+
 for (const name of ['socket.io-client-40', 'socket.io-client-3', 'socket.io-client-2']) {
   for (const mode of Object.keys(SIO_TRANSPORTS)) {
     test(`${name} in the browser, ${mode}: 200 events in order`, async (t) => {
@@ -119,7 +145,7 @@ for (const name of ['socket.io-client-40', 'socket.io-client-3', 'socket.io-clie
   }
 }
 
-for (const mode of ['websocket', 'upgraded']) {
+for (const mode of Object.keys(SIO_TRANSPORTS)) {
   test(`a browser recovers without asking for it, ${mode}`, async (t) => {
     const house = await open(t, '--origins', pages.local);
     const cable = await Cable.open(house);
