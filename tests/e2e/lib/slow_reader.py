@@ -3,11 +3,13 @@
 """slow_reader.py KIND HOST PORT TASK BYTES_PER_SECOND SECONDS
 
 KIND is sse, ws, sio-object or sio-string. Prints `joined` once subscribed, and at the end one
-line of JSON: what was read, and how it ended. The slowness begins after the join."""
+line of JSON: what was read, and how it ended. The slowness begins after the join, and lasts for
+SECONDS, and longer while the standard input is open."""
 import base64
 import hashlib
 import json
 import os
+import select
 import socket
 import struct
 import sys
@@ -72,9 +74,13 @@ class Wire:
         self.rate = rate
         self.until = time.monotonic() + seconds
 
+    def is_told(self):
+        """Nobody writes to the standard input: it is readable when it has ended."""
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+
     def read(self):
         size = 65536
-        if self.rate and time.monotonic() < self.until:
+        if self.rate and (time.monotonic() < self.until or not self.is_told()):
             size = max(1, self.rate // 10)
             time.sleep(0.1)
         try:
