@@ -138,6 +138,8 @@ static void on_over(void *ctx, const struct api_outcome *outcome)
     put_usage(&body, outcome->end);
     put_member(&body, outcome->end, "finish_reason", "finish_reason");
     put_member(&body, outcome->end, "model", "model");
+    put_member(&body, outcome->end, "incomplete", "incomplete");
+    put_member(&body, outcome->end, "cut", "cut");
     (void)buf_putc(&body, '}');
     respond(asking, status_of(outcome), buf_view(&body));
     buf_release(&body);

@@ -86,7 +86,21 @@ static void tell_usage(const struct teller *t)
     buf_puts(t->out, "}}\n\n");
 }
 
-static void finish(const struct teller *t, struct slice reason, struct slice text)
+/* Our own frame also says that a continue is offered, and where the answer was cut. */
+static void tell_final_response(const struct teller *t, struct slice event)
+{
+    struct json_member incomplete;
+
+    begin_extra(t, "final_response");
+    dialect_put(t->out, "text", dialect_text_of(event, "text", ""));
+    if (json_get(event, "incomplete", &incomplete) && incomplete.kind == JSON_TRUE) {
+        buf_puts(t->out, ",\"incomplete\":true");
+        dialect_put(t->out, "cut", dialect_text_of(event, "cut", "none"));
+    }
+    buf_puts(t->out, "}\n\n");
+}
+
+static void finish(const struct teller *t, struct slice reason, struct slice event)
 {
     begin_chunk(t);
     buf_puts(t->out, ",\"choices\":[{\"index\":0,\"delta\":{}");
@@ -95,24 +109,20 @@ static void finish(const struct teller *t, struct slice reason, struct slice tex
     end_chunk(t);
     if ((t->state->options & DIALECT_USAGE) != 0 && t->state->has_usage)
         tell_usage(t);
-    if ((t->state->options & DIALECT_AGENT) != 0) {
-        begin_extra(t, "final_response");
-        dialect_put(t->out, "text", text);
-        buf_puts(t->out, "}\n\n");
-    }
+    if ((t->state->options & DIALECT_AGENT) != 0)
+        tell_final_response(t, event);
     buf_puts(t->out, "data: [DONE]\n\n");
 }
 
 static void done(const struct teller *t, struct slice event)
 {
-    finish(t, dialect_text_of(event, "finish_reason", "stop"),
-           dialect_text_of(event, "text", ""));
+    finish(t, dialect_text_of(event, "finish_reason", "stop"), event);
 }
 
 /* OpenAI has no word for it; what was said is whole as far as it goes. */
 static void stopped(const struct teller *t, struct slice event)
 {
-    finish(t, slice_of("stop"), dialect_text_of(event, "text", ""));
+    finish(t, slice_of("stop"), event);
 }
 
 /* No finish_reason and no [DONE]: a client must see that the answer is not whole (R6). */

@@ -268,6 +268,11 @@ bool emitter_fail(struct emitter *emitter, const char *code, struct slice messag
     now_iso(at);
     buf_reset(&emitter->scratch);
     compose_error(&emitter->scratch, code, message, emitter->options.task.task_id, at);
+    if (emitter->end_members.len > 0) {
+        emitter->scratch.len--; /* the brace */
+        (void)buf_slice(&emitter->scratch, buf_view(&emitter->end_members));
+        (void)buf_putc(&emitter->scratch, '}');
+    }
     return add_composed(emitter);
 }
 

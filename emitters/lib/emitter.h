@@ -83,7 +83,7 @@ bool emitter_text(struct emitter *emitter, struct slice delta);
 /* A whole event as JSON. task_id and timestamp are added where absent, an id is taken
  * out; a terminal type ends the run. Plain deltas merge as above. */
 bool emitter_event(struct emitter *emitter, struct slice json);
-/* What the completion, or the stop, is to carry besides: members of a JSON object, checked,
+/* What the terminal event is to carry besides: members of a JSON object, checked,
  * without braces (`"finish_reason":"stop","tokens_in":5`). Replaces what was given before. */
 void emitter_end_with(struct emitter *emitter, struct slice members);
 /* The terminal event: full text and reasoning, this run's share. */

@@ -196,6 +196,23 @@ bool cut_is_incomplete(struct slice text)
     return point != CUT_NOWHERE;
 }
 
+/* A full stop, or its like, with a blank behind it. */
+static bool has_sentence(struct slice text)
+{
+    for (size_t at = 1; at < text.len; at++) {
+        if (is_space(text.ptr[at]) && !is_space(text.ptr[at - 1]) &&
+            ends_a_sentence(slice_make(text.ptr, at)))
+            return true;
+    }
+    return false;
+}
+
+bool cut_breaks_off(struct slice text)
+{
+    return cut_is_incomplete(text) &&
+           (cut_point_of(text) != CUT_SENTENCE || has_sentence(text));
+}
+
 struct slice cut_tail(struct slice text, size_t limit)
 {
     size_t have = utf8_length(text.ptr, text.len);

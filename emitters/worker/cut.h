@@ -16,8 +16,11 @@ enum cut_point {
 enum cut_point cut_point_of(struct slice text);
 /* "none", "sentence", "list", "code" */
 const char *cut_point_name(enum cut_point point);
-/* Something is missing at the end: a continue may be offered (S12). */
+/* Something is missing at the end of an answer that was broken off. */
 bool cut_is_incomplete(struct slice text);
+/* Likewise at an end the model made itself: a last sentence without its end counts only where an
+ * earlier one has it, since many an answer is a word or a number. A continue is offered (S12). */
+bool cut_breaks_off(struct slice text);
 /* The system's instruction that ends a continuation prompt (S2). */
 const char *cut_instruction(enum cut_point point);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "codec/json.h"
+#include "cut.h"
 
 #include <stdlib.h>
 
@@ -195,6 +196,20 @@ static void write_usage(struct generation *g, struct buf *out)
         (void)buf_printf(out, ",\"cost_usd\":%s", g->cost_usd);
 }
 
+/* Something to go on from, and not at its end: a continue is offered (S12). */
+static void tell_cut(const struct generation *g, struct buf *members)
+{
+    struct slice text = buf_view(&g->text);
+    bool is_done = strcmp(g->outcome, "completed") == 0;
+    bool is_whole = is_done && (g->finish == FINISH_TOOL_CALLS ||
+                                (g->finish != FINISH_LENGTH && !cut_breaks_off(text)));
+
+    if (text.len > 0 && !is_whole)
+        (void)buf_printf(members, "%s\"incomplete\":true,\"cut\":\"%s\"",
+                         members->len == 0 ? "" : ",",
+                         cut_point_name(cut_point_of(text)));
+}
+
 /* As an event for who watches, and with the end for who comes later. */
 static void tell_usage(struct generation *g)
 {
@@ -213,6 +228,7 @@ static void tell_usage(struct generation *g)
     if (g->finish != FINISH_NONE)
         (void)buf_printf(&members, ",\"finish_reason\":\"%s\"",
                          stream_finish_name(g->finish));
+    tell_cut(g, &members);
     emitter_end_with(g->emitter, buf_view(&members));
     buf_release(&members);
     buf_release(&event);
@@ -220,10 +236,16 @@ static void tell_usage(struct generation *g)
 
 static void finish_with_failure(struct generation *g, enum failure_class class)
 {
+    struct buf members;
+
     g->outcome = "error";
     g->code = failure_code(class);
     begin(g);
     tell_usage(g);
+    buf_init(&members, EVENT_BYTES);
+    tell_cut(g, &members);
+    emitter_end_with(g->emitter, buf_view(&members));
+    buf_release(&members);
     (void)emitter_fail(g->emitter, g->code, slice_of(failure_text(class)));
 }
 

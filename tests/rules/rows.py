@@ -5,7 +5,7 @@ import re
 from tree import read
 
 # The promises of the worker: chat endpoints, fallback, stop and continue, telemetry.
-PROMISED = "C1-C4 C6-C10 C14-C17 C20 R1-R20 S1-S7 S10 T1 T6 T7 T9"
+PROMISED = "C1-C4 C6-C10 C14-C17 C20 R1-R20 S1-S7 S10-S12 T1 T6 T7 T9"
 
 TITLE = re.compile(r"(?<![.\w])(test|onEachBus)\(\s*(?:'((?:\\.|[^'\\])*)'|\"((?:\\.|[^\"\\])*)\"|`([^`]*)`)")
 IDS = re.compile(r"(?:[A-Z]\d+ )+")

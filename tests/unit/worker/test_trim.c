@@ -123,6 +123,21 @@ static void much_white_space_is_not_waited_for(void **state)
 
 /* ---- cut points ---- */
 
+static void an_end_of_the_model_s_own_breaks_off_only_where_that_shows(void **state)
+{
+    (void)state;
+    assert_false(cut_breaks_off(slice_of("")));
+    assert_false(cut_breaks_off(slice_of("42")));
+    assert_false(cut_breaks_off(slice_of("A title without an end")));
+    assert_false(cut_breaks_off(slice_of("All is well. Very well!")));
+    assert_false(cut_breaks_off(slice_of("Pi is 3.14159")));
+    assert_true(cut_breaks_off(slice_of("All is well. Very")));
+    assert_true(cut_breaks_off(slice_of("\xe3\x81\xaf\xe3\x80\x82 \xe3\x81\xaf")));
+    assert_true(cut_breaks_off(slice_of("```c\nint x;\n")));
+    assert_false(cut_breaks_off(slice_of("```c\nint x;\n```")));
+    assert_true(cut_breaks_off(slice_of("1. one\n2.")));
+}
+
 static enum cut_point point_of(const char *text)
 {
     return cut_point_of(slice_of(text));
@@ -205,6 +220,7 @@ int test_trim(void)
         cmocka_unit_test(much_white_space_is_not_waited_for),
         cmocka_unit_test(where_an_answer_was_cut_is_seen),
         cmocka_unit_test(an_incomplete_ending_is_seen),
+        cmocka_unit_test(an_end_of_the_model_s_own_breaks_off_only_where_that_shows),
         cmocka_unit_test(each_point_has_its_own_instruction),
         cmocka_unit_test(a_tail_is_counted_in_characters_and_begins_a_word),
     };
