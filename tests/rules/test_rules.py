@@ -166,11 +166,11 @@ class Rows(Tree):
         named = [row for row in rows.expand(rows.PROMISED) if row != "R20"]
         self.put("tests/e2e/a.test.mjs", f"onEachBus('{' '.join(named)} all of it', act);\n")
         self.one(rows.rows_are_tested, "row R20")
-        self.put("tests/e2e/b.test.mjs", "// onEachBus\ntest(`R20 costs nothing (${bus})`, act);\n")
+        self.put("tests/e2e/b.test.mjs", "// onEachBus\nonEachBus(`R20 costs nothing with ${name}`, act);\n")
         self.none(rows.rows_are_tested)
 
     def test_rows_of_one_bus_and_rows_behind_the_beginning_do_not_count(self):
-        self.assertEqual(list(rows.named('test("R1 a", x); onEachBus("as R2 says", x); t.test(`R3 (${bus})`, x)')), [])
+        self.assertEqual(list(rows.named('test("R1 a", x); onEachBus("as R2 says", x); test(`R3 (${bus})`, x)')), [])
         self.assertEqual(list(rows.named("onEachBus(\n  'R4 S5 it\\'s said', x)")), ["R4", "S5"])
 
     def test_a_list_of_rows_has_ranges(self):

@@ -161,7 +161,8 @@ export function wholeAnswer(key, count = 20) {
 // A stand-in provider, a worker that asks it, and a broker before it. With Redis each is a process, on the
 // memory bus the broker hosts the worker. `args` and `env` are the worker's,
 // `broker` are arguments of the broker, or a function of its house's folder.
-export async function open(t, { bus = 'Redis', api = 'chat', lines = [], args = [], broker = [], env, providers, tls } = {}) {
+export async function open(t, { bus = 'Redis', api = 'chat', lines = [], args = [], broker = [], env, providers, tls, ...unknown } = {}) {
+  assert.deepEqual(unknown, {}, 'an option that nobody reads');
   const provider = await Provider.start({ tls });
   t.after(() => provider.close());
   const conf = providers ? providers(provider) : `default-model m\n${block(provider, { api, lines })}`;
