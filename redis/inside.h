@@ -91,8 +91,6 @@ void link_leave(struct link *link);
 /* The connection, or the attempt at one, is over. The caller has entered: a callback may
  * free the link. */
 void link_lose(struct link *link, const char *reason);
-/* One diagnostic line, unless the trouble is the one told last. */
-void link_tell_trouble(struct link *link, const char *phrase);
 /* Commands of our own, also before the link is up. */
 void link_send_now(struct link *link, const struct slice *argv, size_t argc,
                    struct waiter waiter);

@@ -30,7 +30,7 @@ static void set_trouble(struct link *link, const char *reason)
     (void)snprintf(link->trouble, sizeof(link->trouble), "%s", reason);
 }
 
-void link_tell_trouble(struct link *link, const char *phrase)
+static void tell_trouble(struct link *link, const char *phrase)
 {
     if (link->options.is_quiet || strcmp(link->trouble, link->told_trouble) == 0)
         return;
@@ -74,7 +74,7 @@ void link_lose(struct link *link, const char *reason)
     if (was_up && loop_now_ms(link->loop) - link->up_since_ms > 1000)
         link->attempts = 0;
     wait_backoff(link);
-    link_tell_trouble(link, was_up ? "redis link lost" : "redis link cannot connect");
+    tell_trouble(link, was_up ? "redis link lost" : "redis link cannot connect");
     if (was_up) {
         link->stats.losses++;
         if (link->options.on_down != NULL)

@@ -164,19 +164,6 @@ bool sessions_keep(struct sessions *sessions, const struct sessions_record *reco
     return true;
 }
 
-void sessions_touch(struct sessions *sessions, struct slice pid, uint64_t ttl_ms)
-{
-    char key[KEY_SIZE];
-    char ttl[24];
-    struct slice argv[3] = {slice_of("PEXPIRE"), key_of(sessions, pid, key), {NULL, 0}};
-
-    if (!sessions_is_up(sessions))
-        return;
-    (void)snprintf(ttl, sizeof(ttl), "%llu", (unsigned long long)ttl_ms);
-    argv[2] = slice_of(ttl);
-    link_command(sessions->link, argv, 3, NULL, NULL);
-}
-
 void sessions_drop(struct sessions *sessions, struct slice pid)
 {
     const struct errand_args args = {.verb = "drop", .pid = pid};

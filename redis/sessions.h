@@ -39,8 +39,6 @@ typedef void sessions_kept(void *ctx, bool is_taken);
  * from inside the call. */
 bool sessions_keep(struct sessions *sessions, const struct sessions_record *record,
                    sessions_kept *done, void *ctx);
-/* It lives for `ttl_ms` from now on. */
-void sessions_touch(struct sessions *sessions, struct slice pid, uint64_t ttl_ms);
 /* Deletes the record if it is ours. */
 void sessions_drop(struct sessions *sessions, struct slice pid);
 

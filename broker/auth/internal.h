@@ -143,10 +143,6 @@ const char *question_text(enum question_kind kind);
 /* The base as an operator may see it: without user:pass@. */
 struct slice question_shown_base(const struct question *question, struct buf *scratch);
 
-/* Releases a buffer that held a secret; it must never have grown (a buffer that grows
- * leaves copies behind): reserve first. */
-void buf_wipe(struct buf *buf);
-
 /* ---- the request on the wire (request.c) ---- */
 
 #define REQUEST_MAX_HEADERS 4

@@ -7,7 +7,9 @@
 #define API        "/api/method/"
 #define FIXED_SIZE 256 /* names of methods, parameters and headers */
 
-void buf_wipe(struct buf *buf)
+/* Releases a buffer that held a secret; it must never have grown (a buffer that grows
+ * leaves copies behind): reserve first. */
+static void buf_wipe(struct buf *buf)
 {
     if (buf->data != NULL)
         explicit_bzero(buf->data, buf->cap);

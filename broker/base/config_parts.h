@@ -19,7 +19,6 @@ void config_empty(const struct config_row *row, void *target);
 void config_remedy(const struct config_row *row, struct buf *out);
 bool config_parse_flag(struct slice text, bool *value);
 void config_list_add(struct config_list *list, struct slice item);
-struct slice config_trim(struct slice text);
 
 /* A file of `name value` lines: takes the next line off `text`, false at its end. A # begins
  * a comment at the start of a line or after white space, so that it may stand inside an

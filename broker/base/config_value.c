@@ -129,7 +129,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-struct slice config_trim(struct slice text)
+static struct slice trim(struct slice text)
 {
     while (text.len > 0 && is_blank(text.ptr[0]))
         text = slice_make(text.ptr + 1, text.len - 1);
@@ -164,11 +164,11 @@ bool config_next_line(struct slice *text, struct config_line *line)
                         : slice_make(end + 1, text->len - said.len - 1);
     if (said.len > 0 && said.ptr[said.len - 1] == '\r')
         said.len--;
-    said = config_trim(slice_make(said.ptr, comment_at(said)));
+    said = trim(slice_make(said.ptr, comment_at(said)));
     while (name_len < said.len && !is_blank(said.ptr[name_len]))
         name_len++;
     line->name = slice_make(said.ptr, name_len);
-    line->value = config_trim(slice_make(said.ptr + name_len, said.len - name_len));
+    line->value = trim(slice_make(said.ptr + name_len, said.len - name_len));
     return true;
 }
 
@@ -183,7 +183,7 @@ static void add_items(struct config_list *list, struct slice text)
     for (size_t at = 0; at <= text.len; at++) {
         if (at < text.len && text.ptr[at] != ',')
             continue;
-        struct slice item = config_trim(slice_make(text.ptr + from, at - from));
+        struct slice item = trim(slice_make(text.ptr + from, at - from));
         if (item.len > 0)
             config_list_add(list, item);
         from = at + 1;

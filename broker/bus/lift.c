@@ -56,6 +56,12 @@ static void settle(struct bus_lift *lift, uint64_t until_ms)
              DIAG_N("term", lift->term));
 }
 
+/* Something may have been missed: what comes next is another run. */
+static void take_new_name(struct bus_lift *lift)
+{
+    lift->names++;
+}
+
 static void on_elected(void *ctx, uint64_t term)
 {
     struct bus_lift *lift = ctx;
@@ -68,7 +74,7 @@ static void on_elected(void *ctx, uint64_t term)
         return;
     }
     if (term != lift->term)
-        bus_lift_missed(lift);
+        take_new_name(lift);
     lift->term = term;
     settle(lift, lift->asked_ms + LIFT_LASTS_MS - LIFT_MARGIN_MS);
 }
@@ -110,15 +116,10 @@ void bus_lift_resign(struct bus_lift *lift)
 
 void bus_lift_hears(struct bus_lift *lift, bool is_heard)
 {
-    bus_lift_missed(lift);
+    take_new_name(lift);
     lift->is_heard = is_heard;
     if (!is_heard)
         step_back(lift);
-}
-
-void bus_lift_missed(struct bus_lift *lift)
-{
-    lift->names++;
 }
 
 /* ---- events ---- */
@@ -145,7 +146,7 @@ static void on_lifted(void *ctx, enum store_lift_status status)
         break;
     }
     counter_add(lift->missed, 1);
-    bus_lift_missed(lift);
+    take_new_name(lift);
 }
 
 void bus_lift_event(struct bus_lift *lift, const struct task_key *task,
@@ -161,7 +162,7 @@ void bus_lift_event(struct bus_lift *lift, const struct task_key *task,
     if (lift->in_flight >= LIFT_MAX_IN_FLIGHT ||
         lift->bytes + json.len > LIFT_MAX_BYTES) {
         counter_add(lift->missed, 1);
-        bus_lift_missed(lift);
+        take_new_name(lift);
         return;
     }
     (void)snprintf(name, sizeof(name), "%s-%" PRIu64, lift->who, lift->names);

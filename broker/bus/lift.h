@@ -24,8 +24,6 @@
 #define LIFT_MAX_IN_FLIGHT 8192
 #define LIFT_MAX_BYTES     ((size_t)32 << 20)
 
-/* Something may have been missed. */
-void bus_lift_missed(struct bus_lift *lift);
 /* Frappe's channel is heard, or not: who does not hear it does not stand for election. */
 void bus_lift_hears(struct bus_lift *lift, bool is_heard);
 /* An event of a task's room; `type` as in its JSON, `json` on one line. */

@@ -166,7 +166,10 @@ static void take_range(struct watch *watch, const struct store_entry *entries,
 
 /* ---- verify ---- */
 
-/* The subscription was broken: is what we hold still the beginning of what Redis holds? */
+/* The subscription was broken: is what we hold still the beginning of what Redis holds? The
+ * last entry stands for all before it. Where Redis has lost a tail, a producer that counts is
+ * told so and opens a new epoch; what others publish meanwhile under the old one's ids has
+ * other bodies, if only by its timestamps. */
 static void take_verify(struct watch *watch, const struct store_entry *entries,
                         size_t count)
 {

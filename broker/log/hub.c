@@ -394,11 +394,6 @@ const struct hub_limits *hub_limits(const struct hub *hub)
     return &hub->limits;
 }
 
-uint64_t hub_now_ms(const struct hub *hub)
-{
-    return loop_now_ms(hub->loop);
-}
-
 uint64_t hub_next_order(struct hub *hub)
 {
     return ++hub->order;

@@ -81,6 +81,5 @@ const struct hub_limits *hub_limits(const struct hub *hub);
 uint64_t hub_next_order(struct hub *hub);
 /* The arrival number of the newest event. */
 uint64_t hub_last_order(const struct hub *hub);
-uint64_t hub_now_ms(const struct hub *hub);
 
 #endif

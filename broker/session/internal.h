@@ -80,7 +80,6 @@ struct snapshot {
 #define KEPT_SNAPSHOTS 8
 struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
                                struct format format);
-void snapshot_release(struct session_set *set, struct snapshot *snapshot);
 /* The session is being sent it, until snapshot_let_go(). */
 void snapshot_hold(struct session *session, struct snapshot *snapshot);
 /* Harmless when it holds none. */

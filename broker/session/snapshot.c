@@ -146,7 +146,7 @@ struct snapshot *snapshot_take(struct session_set *set, struct topic *topic,
     return snapshot;
 }
 
-void snapshot_release(struct session_set *set, struct snapshot *snapshot)
+static void snapshot_release(struct session_set *set, struct snapshot *snapshot)
 {
     snapshot->users--;
     if (snapshot->users > 0 || snapshot->is_current)

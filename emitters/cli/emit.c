@@ -155,7 +155,8 @@ static int await_far(struct emit *emit)
     return TOOL_OK;
 }
 
-int emit_connect(struct emit *emit)
+/* Opens the connection and waits until somebody is there. TOOL_OK, or what to exit with. */
+static int emit_connect(struct emit *emit)
 {
     struct thinkwire_options options = THINKWIRE_OPTIONS_INIT;
     char error[160];

@@ -44,8 +44,6 @@ int emit_one(struct emit *emit);
 /* emit_input.c: standard input to its end. */
 int emit_input(struct emit *emit);
 
-/* Opens the connection and waits until somebody is there. TOOL_OK, or what to exit with. */
-int emit_connect(struct emit *emit);
 /* Waits for the acknowledgement of everything and closes. */
 int emit_finish(struct emit *emit);
 /* What a call of the library answered, as an exit code; the reason is printed. */

@@ -132,6 +132,5 @@ void reader_close(struct reader *reader, unsigned wait_ms);
 void told(struct reader *reader, struct slice name, struct slice data);
 void told_joining(struct reader *reader);
 void told_resync(struct reader *reader);
-void told_lost_place(struct reader *reader);
 
 #endif

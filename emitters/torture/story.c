@@ -75,12 +75,6 @@ struct slice story_delta(const struct story *story, unsigned k)
     return slice_make(story->told[kind].data + from, story->ends[kind][k + 1] - from);
 }
 
-struct slice story_so_far(const struct story *story, enum story_kind kind,
-                          unsigned deltas)
-{
-    return slice_make(story->told[kind].data, story->ends[kind][deltas]);
-}
-
 unsigned story_reaches(const struct story *story, enum story_kind kind, size_t bytes)
 {
     unsigned k = 0;

@@ -36,9 +36,6 @@ void story_release(struct story *story);
 enum story_kind story_kind_of(const struct story *story, unsigned k);
 /* The text of delta k: a view. */
 struct slice story_delta(const struct story *story, unsigned k);
-/* What is told of a kind by the first `deltas`. */
-struct slice story_so_far(const struct story *story, enum story_kind kind,
-                          unsigned deltas);
 /* How many deltas of a kind the first `bytes` of its text hold, as number of the first delta
  * not told; bytes within a delta count as not told. */
 unsigned story_reaches(const struct story *story, enum story_kind kind, size_t bytes);

@@ -69,7 +69,7 @@ void told_resync(struct reader *reader)
 }
 
 /* Nobody knows the task, or not any more: whoever comes again comes anew. */
-void told_lost_place(struct reader *reader)
+static void told_lost_place(struct reader *reader)
 {
     reader->tally.errors++;
     reader->since[0] = '\0';

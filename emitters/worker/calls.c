@@ -95,8 +95,7 @@ static void prepare_trim(struct generation *g)
 static void log_failure(const struct generation *g, const struct failure *failure,
                         uint64_t elapsed_ms)
 {
-    diag(DIAG_INFO, "provider call failed",
-         DIAG_SLICE("task", generation_task(g).task_id),
+    diag(DIAG_INFO, "provider call failed", DIAG_SLICE("task", g->task.task_id),
          DIAG_S("request_id", g->ask.request_id),
          DIAG_S("provider", g->called->provider->name),
          DIAG_S("api", provider_api_name(g->step.api)),
@@ -334,8 +333,7 @@ static void ask_memory(struct generation *g)
         .conversation_id = g->ask.conversation_id,
     };
     diag(DIAG_INFO, "Retrieving memory context",
-         DIAG_S("request_id", g->ask.request_id),
-         DIAG_SLICE("task", generation_task(g).task_id));
+         DIAG_S("request_id", g->ask.request_id), DIAG_SLICE("task", g->task.task_id));
     g->recall = memory_ask(roster_memory_client(g->roster, g->loop),
                            &g->settings->memory, &question, on_memory, g);
     buf_release(&query);

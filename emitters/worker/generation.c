@@ -456,13 +456,3 @@ void generation_free(struct generation *g)
     buf_release(&g->scratch);
     free(g);
 }
-
-struct task_key generation_task(const struct generation *g)
-{
-    return g->task;
-}
-
-uint64_t generation_epoch(const struct generation *g)
-{
-    return g->claim_epoch;
-}

@@ -86,7 +86,4 @@ void generation_stop(struct generation *g);
 /* Without a word: the run is left to its lease. on_over is not called. */
 void generation_free(struct generation *g);
 
-struct task_key generation_task(const struct generation *g);
-uint64_t generation_epoch(const struct generation *g);
-
 #endif

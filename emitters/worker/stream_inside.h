@@ -51,8 +51,6 @@ void stream_tell_tool(struct stream *stream, struct slice json);
 void stream_tell_model(struct stream *stream, struct slice raw);
 /* Ends the stream. */
 void stream_tell_done(struct stream *stream);
-/* Ends the stream with stream->failure. */
-void stream_tell_failure(struct stream *stream);
 void stream_fail(struct stream *stream, enum failure_class class, const char *message);
 /* With the value of `error`. */
 void stream_fail_with(struct stream *stream, struct slice error);

@@ -124,7 +124,8 @@ void stream_tell_done(struct stream *stream)
     stream->on_value(stream->ctx, &value);
 }
 
-void stream_tell_failure(struct stream *stream)
+/* Ends the stream with stream->failure. */
+static void tell_failure(struct stream *stream)
 {
     struct stream_value value = {.kind = STREAM_FAILED, .failure = &stream->failure};
 
@@ -141,7 +142,7 @@ void stream_fail(struct stream *stream, enum failure_class class, const char *me
     if (stream->is_over)
         return;
     failure_set(&stream->failure, class, message);
-    stream_tell_failure(stream);
+    tell_failure(stream);
 }
 
 void stream_fail_with(struct stream *stream, struct slice error)
@@ -149,7 +150,7 @@ void stream_fail_with(struct stream *stream, struct slice error)
     if (stream->is_over)
         return;
     failure_of_error(&stream->failure, stream->api, 0, error);
-    stream_tell_failure(stream);
+    tell_failure(stream);
 }
 
 bool stream_fail_if_error(struct stream *stream, struct slice object)

@@ -133,7 +133,7 @@ static void of_two_that_ask_at_once_one_gets_it(void **state)
 
 static void the_name_does_not_tell_the_secret_and_the_record_expires(void **state)
 {
-    const struct sessions_record given = {slice_of(PID), slice_of("{}"), 1000};
+    struct sessions_record given = {slice_of(PID), slice_of("{}"), 1000};
     struct pair pair;
     const char *keys;
 
@@ -143,11 +143,14 @@ static void the_name_does_not_tell_the_secret_and_the_record_expires(void **stat
     keys = scene_ask(pair.a.scene, "KEYS *");
     assert_non_null(strstr(keys, "tw:session:"));
     assert_null(strstr(keys, "0123456789abcdef"));
-    sessions_touch(pair.first, slice_of(PID), 60000);
+    given.ttl_ms = 60000;
+    (void)sessions_keep(pair.first, &given, NULL, NULL);
     scene_idle(pair.a.scene, 1200);
     keys = scene_ask(pair.a.scene, "KEYS *");
     assert_non_null(strstr(keys, "tw:session:"));
-    sessions_touch(pair.first, slice_of(PID), 1);
+    given.ttl_ms = 1;
+    (void)sessions_keep(pair.first, &given, NULL, NULL);
+    settle(&pair);
     scene_idle(pair.a.scene, 50);
     expect_claim(&pair, pair.second, SESSIONS_NONE, "");
     pair_close(&pair);

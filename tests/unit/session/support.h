@@ -190,7 +190,6 @@ int test_runs(void);
 int test_ws(void);
 int test_sse(void);
 int test_format(void);
-int test_poll(void);
 int test_sio(void);
 int test_snapshot(void);
 int test_life(void);
