@@ -406,9 +406,6 @@ struct broker *broker_new(const struct settings *settings, struct buf *error)
     broker->spare = spare_new(broker->loop, count_alive, broker);
     return broker;
 fail:
-    /* libwebsockets closes a descriptor of its own twice on its way out: no link may have
-     * opened a socket of the same number in between. Nobody was served yet. */
-    free_sources(broker);
     broker_free(broker);
     return NULL;
 }
@@ -432,7 +429,8 @@ static void on_hangup(void *ctx, int signum)
     struct broker *broker = ctx;
 
     (void)signum;
-    identity_desk_reload(broker->desk);
+    if (broker->desk != NULL)
+        identity_desk_reload(broker->desk);
 }
 
 void broker_run(struct broker *broker)
@@ -449,16 +447,17 @@ void broker_run(struct broker *broker)
     loop_run(broker->loop);
 }
 
-/* In the reverse order of making: connections first, so that every pipe and exchange tells
- * its owner before the owner's room goes. */
+/* Connections first, so that every pipe and exchange tells its owner before the owner's room
+ * goes; the server itself behind all who dial out (see server_free). */
 void broker_free(struct broker *broker)
 {
+    broker->is_draining = true; /* a signal that still comes begins nothing */
     if (broker->api != NULL)
         api_free(broker->api);
     if (broker->sio != NULL)
         sio_server_free(broker->sio);
     if (broker->server != NULL)
-        server_free(broker->server);
+        server_close(broker->server);
     /* Who waits for the backend is told no while the sessions are still there. */
     if (broker->desk != NULL)
         identity_desk_free(broker->desk);
@@ -469,6 +468,7 @@ void broker_free(struct broker *broker)
     telemetry_free(broker->telemetry);
     timer_release(&broker->drain_bound);
     spare_free(broker->spare);
+    server_free(broker->server);
     hub_free(broker->hub);
     counters_free(broker->counters);
     loop_free(broker->loop);

@@ -111,14 +111,19 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     return server;
 }
 
-void server_free(struct server *server)
+void server_close(struct server *server)
 {
-    if (server == NULL)
-        return;
     server_stop_listening(server);
     while (!list_is_empty(&server->conns))
         conn_finish(LIST_ENTRY(server->conns.next, struct conn, node),
                     "transport close");
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    server_close(server);
     wire_close(server);
     listeners_free(server);
     deadline_release(server);

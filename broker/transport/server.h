@@ -78,8 +78,11 @@ void server_stop_listening(struct server *server);
 void server_drain(struct server *server, uint64_t spread_ms,
                   void (*on_drained)(void *ctx), void *ctx);
 size_t server_connections(const struct server *server);
-/* Closes what is open (every on_closed is called), frees. Not from inside the loop: it
- * turns the loop until libwebsockets has let go. */
+/* Stops listening and closes what is open: every on_closed is called before it returns. */
+void server_close(struct server *server);
+/* Closes what is open, frees. Not from inside the loop: it turns the loop until libwebsockets
+ * has let go, and that closes a descriptor of its own twice. Nobody on the loop may open one
+ * meanwhile, who would get that number and lose it: what dials out goes before. */
 void server_free(struct server *server);
 
 #endif
