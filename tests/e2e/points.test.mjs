@@ -58,7 +58,8 @@ onEachBus('S11 S4 every stop and continue is listed, and going back to any of th
   const house = await open(t, { bus });
   const readers = [house.broker];
   if (bus === 'Redis') readers.push(await house.another());
-  house.provider.script('m', { words: 60, pace_ms: 15 });
+  house.provider.script('m', { words: 400, pace_ms: 15 });
+  house.provider.script('fast', { words: 400 });
   const watching = await Promise.all(readers.map(async (broker) => {
     const reader = new WsReader({ url: broker.url, broker, own: (thing) => house.own(thing) });
     await reader.subscribe('p');
@@ -70,9 +71,9 @@ onEachBus('S11 S4 every stop and continue is listed, and going back to any of th
   const one = await stopBehind(house, 'p', 20);
   assert.equal((await post(house, '/v1/tasks/p/continue')).status, 202);
   const two = await stopBehind(house, 'p', one.length + 20);
-  const three = await goOn(house, 'p');
+  const three = await goOn(house, 'p', { model: 'fast' });
   await seen(three);
-  const whole = wholeAnswer('p', 60);
+  const whole = wholeAnswer('p', 400);
   assert.equal(three, whole);
   assert.ok(whole.startsWith(two) && two.startsWith(one));
 
@@ -103,11 +104,12 @@ onEachBus('S11 S4 every stop and continue is listed, and going back to any of th
 
 onEachBus('S11 the continue endpoint goes on from a point, and tells what is new', async (t, bus) => {
   const house = await open(t, { bus });
-  house.provider.script('m', { words: 60, pace_ms: 15 });
+  house.provider.script('m', { words: 400, pace_ms: 15 });
+  house.provider.script('fast', { words: 400 });
   house.provider.script('other', { text: 'But no.' });
   await Asked.start(house, { task: 'p' });
   const one = await stopBehind(house, 'p', 20);
-  await goOn(house, 'p');
+  await goOn(house, 'p', { model: 'fast' });
   const answer = await post(house, '/api/v2/chat/streaming/continue', { task_id: 'p', from_point: 1, model: 'other' });
   const data = answer.text.split('\n\n').filter((block) => block.startsWith('data: {')).map((block) => JSON.parse(block.slice(6)));
   assert.deepEqual([data[0].type, data[0].continuation_from_length], ['continue_started', one.length]);
@@ -118,7 +120,7 @@ onEachBus('S11 the continue endpoint goes on from a point, and tells what is new
 
 onEachBus('S11 of a partial answer that was posted, too', async (t, bus) => {
   const house = await open(t, { bus });
-  house.provider.script('m', { words: 60, pace_ms: 15 });
+  house.provider.script('m', { words: 60 });
   const partial = wholeAnswer('q', 3);
   const answer = await post(house, '/api/v2/chat/streaming/continue', { partial_response: partial, original_message: 'q' });
   const id = answer.headers['x-task-id'];

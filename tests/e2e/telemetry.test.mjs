@@ -54,19 +54,20 @@ onEachBus("S6 what clients leave stands as rows beside the worker's", async (t, 
 onEachBus('S6 T9 the row of a continuation has partial_length, continuation_tokens, tokens_per_sec and ttft_ms', async (t, bus) => {
   const rows = folder(t);
   const house = await open(t, { bus, env: { TELEMETRY_DIR: rows } });
-  house.provider.script('m', { words: 40, pace_ms: 10 });
+  house.provider.script('m', { words: 400, pace_ms: 15 });
+  house.provider.script('fast', { words: 400, first_ms: 30, pace_ms: 1 });
   const run = await Asked.start(house, { task: 'on' });
   await run.firstText();
   await request(house, 'POST', '/v1/tasks/on/stop', { body: '{}' });
   const stopped = await run.end();
   assert.equal(stopped.type, 'stopped');
-  assert.equal((await request(house, 'POST', '/v1/tasks/on/continue', { body: '{}' })).status, 202);
+  assert.equal((await request(house, 'POST', '/v1/tasks/on/continue', { body: '{"model":"fast"}' })).status, 202);
   const [first, second] = (await telemetryRows(house, 2, rows)).map(({ type, payload_json: payload }) => ({ type, ...payload }));
   assert.deepEqual([first.type, first.outcome, first.partial_length, first.continuation_tokens], ['openai_call', 'stopped', 0, 0]);
   assert.deepEqual([second.type, second.outcome, second.partial_length], ['openai_call', 'completed', stopped.length]);
   assert.ok(second.continuation_tokens > 0 && second.tokens_per_sec > 0 && second.ttft_ms > 0, JSON.stringify(second));
   const { text } = (await request(house, 'GET', '/v1/tasks/on')).json;
-  assert.equal(text, wholeAnswer('on', 40));
+  assert.equal(text, wholeAnswer('on', 400));
 });
 
 onEachBus('T9 retries stand in the row of a run, and an error leaves a row with its code', async (t, bus) => {

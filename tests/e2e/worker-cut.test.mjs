@@ -57,7 +57,7 @@ onEachBus('S12 after a stop, and after a failure in the middle, a continue is of
   await post(house, `/v1/tasks/${run.task}/stop`, {});
   const stopped = await run.end();
   assert.deepEqual([stopped.type, stopped.incomplete, stopped.cut], ['stopped', true, 'sentence']);
-  house.provider.script('cut', { text: 'One. Two. Three. ', cut_at: 2 });
+  house.provider.script('cut', { text: 'One. Two. Three. ', error_at: 2 });
   const failed = await ask(house, { model: 'cut' });
   assert.deepEqual([failed.type, failed.incomplete, failed.cut, failed.told.text], ['error', true, 'none', 'One. Two. ']);
   house.provider.script('none', { status: 500 });
