@@ -183,6 +183,7 @@ static const struct hub_feed feed_slots = {
     .on_watch = bus_watch_start,
     .on_unwatch = bus_watch_stop,
     .on_history = bus_watch_history,
+    .on_newer = bus_watch_newer,
 };
 
 static struct counter *total(struct counters *counters, const char *name,

@@ -58,10 +58,18 @@ void watch_go(struct watch *watch, enum step step)
 }
 
 /* Nothing is missing at the head; what readers want of the past comes last. */
-static void rest(struct watch *watch)
+void watch_rest(struct watch *watch)
 {
     watch->step = STEP_LIVE;
-    if (watch->wants_history)
+    if (watch->owes_newer) {
+        watch->owes_newer = false;
+        topic_newer_done(watch->topic);
+    }
+    if (watch->step != STEP_LIVE)
+        return;
+    if (watch->wants_newer)
+        watch_go(watch, STEP_LOOK);
+    else if (watch->wants_history)
         watch_go(watch, STEP_HISTORY);
 }
 
@@ -81,7 +89,7 @@ static void settle(struct watch *watch)
     else if (watch->latest.epoch == held.epoch && watch->latest.seq > held.seq)
         watch_go(watch, STEP_RANGE);
     else
-        rest(watch);
+        watch_rest(watch);
 }
 
 /* The same after all there is was read: an id that was told of before we asked, and is not
@@ -156,7 +164,7 @@ static void take_range(struct watch *watch, const struct store_entry *entries,
         watch_reload(watch);
     } else if (outcome == APPEND_FULL) {
         watch->latest = watch_held_id(watch);
-        rest(watch);
+        watch_rest(watch);
     } else if (count == BUS_RANGE_CHUNK) {
         watch_go(watch, STEP_RANGE);
     } else {
@@ -212,8 +220,8 @@ static void take_look(struct watch *watch, const struct store_task *task)
 static void history_done(struct watch *watch, bool has_more)
 {
     watch->wants_history = false;
-    watch->step = STEP_LIVE;
     topic_history_done(watch->topic, has_more);
+    watch_rest(watch);
 }
 
 static void take_history(struct watch *watch, const struct store_entry *entries,
@@ -319,6 +327,8 @@ void watch_ask(struct watch *watch)
         store_range_back(store, &past, on_history, watch);
     } else {
         counter_add(watch->bus->probes, 1);
+        watch->owes_newer = watch->owes_newer || watch->wants_newer;
+        watch->wants_newer = false;
         store_look(store, &watch->task, on_looked, watch);
     }
 }

@@ -48,8 +48,10 @@ struct watch {
     enum step step;
     enum step asked;
     bool is_asking;
-    bool is_stale;          /* the answer on its way is from before an erasure */
-    bool wants_history;     /* the topic waits for events from before its window */
+    bool is_stale;      /* the answer on its way is from before an erasure */
+    bool wants_history; /* the topic waits for events from before its window */
+    bool wants_newer;   /* it is to be looked at, since a reader knows of more */
+    bool owes_newer;    /* that has been asked; the topic is told when it is level */
     struct event_id latest; /* the newest id the live channel has told of */
     /* When the question on its way was asked: */
     struct event_id asked_latest;
@@ -70,6 +72,8 @@ bool event_id_is_newer(struct event_id a, struct event_id b);
 void watch_see(struct watch *watch, struct event_id id);
 /* What is to be done next; asked at once, or as soon as the answer on its way is here. */
 void watch_go(struct watch *watch, enum step step);
+/* The head is level: what is wanted besides is done next, if anything is. */
+void watch_rest(struct watch *watch);
 /* What we hold is not the beginning of what Redis holds. */
 void watch_reload(struct watch *watch);
 /* Asks what the step wants unless that is asked already or cannot be asked now. */

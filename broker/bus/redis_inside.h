@@ -86,6 +86,7 @@ struct bus_redis {
 void bus_watch_start(void *ctx, struct topic *topic);
 void bus_watch_stop(void *ctx, struct topic *topic);
 void bus_watch_history(void *ctx, struct topic *topic);
+void bus_watch_newer(void *ctx, struct topic *topic);
 void bus_watch_subscribed(struct bus_redis *bus, struct slice channel);
 void bus_watch_message(struct bus_redis *bus, struct slice channel,
                        struct slice payload);

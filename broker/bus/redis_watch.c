@@ -159,6 +159,16 @@ void bus_watch_history(void *ctx, struct topic *topic)
         watch_go(watch, STEP_HISTORY);
 }
 
+void bus_watch_newer(void *ctx, struct topic *topic)
+{
+    struct watch *watch = topic_feed_data(topic);
+
+    (void)ctx;
+    watch->wants_newer = true;
+    if (watch->step == STEP_LIVE)
+        watch_go(watch, STEP_LOOK);
+}
+
 /* ---- time ---- */
 
 /* It was compared over the connection before this one, which may have led to another server

@@ -71,3 +71,51 @@ void topic_history_done(struct topic *topic, bool has_more)
         topic->bottom_pos = topic->base_pos;
     hub_mark(topic->hub, topic);
 }
+
+/* ---- what another broker has told already ---- */
+
+bool topic_is_behind(const struct topic *topic, struct event_id id)
+{
+    const struct run *run = &topic->run;
+
+    if (id.epoch == 0 || id.is_local || run->is_local)
+        return false;
+    return id.epoch != run->epoch ? id.epoch > run->epoch : id.seq > run->last_seq;
+}
+
+static void ask_newer(struct topic *topic)
+{
+    topic->newer_asked++;
+    topic->hub->feed->on_newer(topic->hub->feed_ctx, topic);
+}
+
+/* A question that is on its way may have been answered before the event came. */
+uint64_t topic_ask_newer(struct topic *topic)
+{
+    const struct hub_feed *feed = topic->hub->feed;
+
+    if (feed == NULL || feed->on_newer == NULL || topic->kind != TOPIC_TASK ||
+        topic->phase != TOPIC_READY)
+        return 0;
+    if (topic->newer_known < topic->newer_asked) {
+        topic->wants_newer = true;
+        return topic->newer_asked + 1;
+    }
+    ask_newer(topic);
+    return topic->newer_asked;
+}
+
+bool topic_newer_is_known(const struct topic *topic, uint64_t number)
+{
+    return topic->newer_known >= number;
+}
+
+void topic_newer_done(struct topic *topic)
+{
+    topic->newer_known = topic->newer_asked;
+    hub_mark(topic->hub, topic);
+    if (!topic->wants_newer)
+        return;
+    topic->wants_newer = false;
+    ask_newer(topic);
+}

@@ -39,6 +39,10 @@ struct hub_feed {
      * topic_history_end(), hand them to topic_restore_older() and answer with
      * topic_history_done(). Not asked again before that. NULL: there are none. */
     void (*on_history)(void *ctx, struct topic *topic);
+    /* A reader has been told, elsewhere, of an event that is not here yet: compare the topic
+     * with its source, take in what is newer, and answer with topic_newer_done(). Not asked
+     * again before that. NULL: there is no elsewhere. */
+    void (*on_newer)(void *ctx, struct topic *topic);
 };
 
 struct hub *hub_new(struct loop *loop, const struct hub_limits *limits,

@@ -34,6 +34,10 @@ struct topic {
     uint64_t live_pos;   /* see topic_live() */
     uint64_t bottom_pos; /* below it is nothing to be had, whatever the feed holds */
     bool is_fetching;    /* the feed was asked for older events */
+    /* Questions for newer events; at most one is on its way, and one waits for its end. */
+    uint64_t newer_asked;
+    uint64_t newer_known;
+    bool wants_newer;
     bool is_erased;
     uint32_t generation;
     void *feed_data;

@@ -249,6 +249,10 @@ void topic_restore_entry(struct topic *topic, const struct topic_event *event)
 
 void topic_ready(struct topic *topic)
 {
+    /* It was just read: that answers who wanted what is newer. */
+    topic->newer_asked += topic->wants_newer ? 1 : 0;
+    topic->newer_known = topic->newer_asked;
+    topic->wants_newer = false;
     /* A window that could not be restored up to the head is no window. */
     if (topic->run.origin_pos + topic->run.last_seq + 1 != topic->next_pos) {
         window_clear(topic);

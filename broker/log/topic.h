@@ -137,6 +137,9 @@ struct event_id topic_history_end(const struct topic *topic);
 bool topic_restore_older(struct topic *topic, const struct topic_event *event);
 /* `has_more`: there may be more before them. Readers are woken. */
 void topic_history_done(struct topic *topic, bool has_more);
+/* What hub_feed.on_newer was asked for: the topic was level with its source at some time since
+ * then. Readers are woken. */
+void topic_newer_done(struct topic *topic);
 /* Ids went back or data was lost: forgets everything, every reader has lost its place. */
 void topic_reset(struct topic *topic);
 /* The task was erased or has expired. */
@@ -171,6 +174,14 @@ uint64_t topic_after(const struct topic *topic, struct event_id id);
 /* True while what stands between `id` and the window is being fetched: readers are woken
  * when there is more of it, and ask again. False: what the window has is all there is. */
 bool topic_fetch_after(struct topic *topic, struct event_id id);
+
+/* True where `id` is behind all that is here: it may have been told by another broker that
+ * heard of it sooner. */
+bool topic_is_behind(const struct topic *topic, struct event_id id);
+/* Has the feed look whether there is more. The answer is there when topic_newer_is_known(),
+ * given the number that is returned, says so: readers are woken then. 0: nobody can be asked. */
+uint64_t topic_ask_newer(struct topic *topic);
+bool topic_newer_is_known(const struct topic *topic, uint64_t number);
 
 /* The position of the first event that arrived after `order`; the head when there is none.
  * 0: an event that came after it has left the window. */

@@ -128,8 +128,10 @@ struct subscription {
     bool is_waiting_unknown;
     bool is_held; /* nothing of it is told until the backend has allowed it again */
     bool is_waiting_history; /* the topic is fetching what it wants */
-    bool knows_absent;       /* it was told before that nobody knows the task */
-    uint16_t slot;           /* which of a stream's tasks it is */
+    uint64_t
+        newer_number;  /* of the question for what it knows of and is not here; or 0 */
+    bool knows_absent; /* it was told before that nobody knows the task */
+    uint16_t slot;     /* which of a stream's tasks it is */
     bool is_twin; /* follows in silence what another topic tells of the same task */
     bool seeks_public; /* guarded: the public topic is added once this one is known */
     /* Native, of a task that nobody knew at the join: what is sent to the user's own room.
@@ -312,6 +314,8 @@ bool session_is_finished(const struct session *session);
 
 /* One step of a subscription that is not live: true when it did something. */
 bool join_step(struct subscription *sub, const struct sio_window *window);
+/* True while it is asked whether an event that the joiner was told elsewhere has come. */
+bool join_waits_for_newer(struct subscription *sub, struct event_id id);
 /* A string-form subscription is live at once; its reply waits for the topic to load. True
  * when it was told. */
 bool join_reply_string(struct subscription *sub);

@@ -162,6 +162,26 @@ static bool wait_for_history(struct subscription *sub)
     return sub->is_waiting_history;
 }
 
+bool join_waits_for_newer(struct subscription *sub, struct event_id id)
+{
+    struct topic *topic = sub->reader.topic;
+
+    if (!topic_is_behind(topic, id))
+        return false;
+    if (sub->newer_number == 0)
+        sub->newer_number = topic_ask_newer(topic);
+    return sub->newer_number != 0 && !topic_newer_is_known(topic, sub->newer_number);
+}
+
+/* True while it is asked whether what the joiner has been told elsewhere is there by now. */
+static bool wait_for_newer(struct subscription *sub)
+{
+    sub->is_waiting_history = sub->has_since && join_waits_for_newer(sub, sub->since);
+    if (sub->is_waiting_history && !list_is_linked(&sub->wait))
+        subscription_wait(sub, sub->session->set->options.wait_unknown_ms);
+    return sub->is_waiting_history;
+}
+
 static bool is_loading(const struct subscription *sub)
 {
     return topic_phase(sub->reader.topic) != TOPIC_READY ||
@@ -315,7 +335,7 @@ bool join_step(struct subscription *sub, const struct sio_window *window)
         fail_gone(sub);
         return true;
     }
-    if (wait_for_history(sub))
+    if (wait_for_newer(sub) || wait_for_history(sub))
         return false;
     wait_for_unknown(sub);
     join_native(sub);

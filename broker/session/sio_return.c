@@ -251,6 +251,7 @@ static bool is_loaded(const struct sio_session *reader)
         if (!is_string_task(sub))
             continue;
         if (topic_phase(sub->reader.topic) != TOPIC_READY ||
+            join_waits_for_newer(sub, sub->since) ||
             topic_fetch_after(sub->reader.topic, wanted_after(sub)))
             return false;
     }

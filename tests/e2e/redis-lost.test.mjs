@@ -67,3 +67,35 @@ test('every third message of a run never comes: what follows shows the gap, and 
   assert.ok(wire.lost >= 20, `${wire.lost} were lost`);
   assert.ok(await metric(house.url, /redis_live_total\{outcome="gap"\}/) > 0, 'gaps were seen');
 });
+
+test('who was told more elsewhere than a broker has heard goes on there without a seam', async (t) => {
+  const { beside, wire, house } = await behind(t, 'ahead', () => wire.isDeaf);
+  const { events, told } = script('ahead', 40);
+  await post(beside, { task: 'ahead' }, events.slice(0, 20));
+  const before = new WsReader(house);
+  await before.subscribe('ahead', { from: 'start' });
+  await before.count(20);
+  wire.isDeaf = true;
+  const ids = await post(beside, { task: 'ahead' }, events.slice(20, 30));
+  const since = ids.at(-1);
+  const ws = new WsReader(house);
+  await ws.subscribe('ahead', { since });
+  const sse = new SseReader(house, eventsPath('ahead'), { headers: { 'Last-Event-ID': since } });
+  await sse.item('subscribed');
+  const sio = await new SioReader(house).connected();
+  assert.equal((await sio.subscribe({ task_id: 'ahead', since })).replayed, 0);
+  wire.isDeaf = false;
+  await post(beside, { task: 'ahead' }, events.slice(30));
+  for (const reader of [ws, sse, sio]) {
+    await reader.end();
+    assert.ok(reader.items.every(({ name }) => name !== 'resync'), `${reader.kind} was resynchronised`);
+    assert.deepEqual(reader.events.map(({ text }) => text), events.slice(30).map(({ text }) => text), reader.kind);
+  }
+  await before.end();
+  assert.equal(fold(before.items).text, told.text);
+  // What nobody has ever told is no place to go on from.
+  const [epoch] = since.split('-');
+  const liar = new WsReader(house);
+  await liar.subscribe('ahead', { since: `${epoch}-4000` });
+  assert.equal((await liar.item('resync')).data.reason, 'unknown_id');
+});

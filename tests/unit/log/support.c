@@ -50,7 +50,7 @@ static void on_history(void *ctx, struct topic *topic)
     b->fetches++;
 }
 
-static const struct hub_feed feed = {on_watch, on_unwatch, on_history};
+static const struct hub_feed feed = {on_watch, on_unwatch, on_history, NULL};
 
 static void after_visit(void *ctx)
 {

@@ -23,7 +23,7 @@ static void on_history(void *ctx, struct topic *topic)
     shelf->fetches++;
 }
 
-static const struct hub_feed feed = {on_watch, on_unwatch, on_history};
+static const struct hub_feed feed = {on_watch, on_unwatch, on_history, NULL};
 
 struct bench *open_shelf(struct shelf *shelf, const struct hub_limits *limits,
                          const struct session_options *options)
