@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define ID_RANDOM 12
+#define ID_RANDOM 24 /* hex digits */
 
 /* One submission until the bus has answered. */
 struct call {
@@ -174,19 +174,13 @@ static void on_recalled(void *ctx, const struct bus_kept *kept)
 static void put_task(struct call *call, const struct submission *s)
 {
     struct task_key task = {s->site, s->task_id};
-    unsigned char random[ID_RANDOM];
-    struct buf id;
+    char id[sizeof("gen_") + ID_RANDOM] = "gen_";
 
-    buf_init(&id, 64);
     if (task.task_id.len == 0) {
-        random_bytes(random, sizeof(random));
-        (void)buf_puts(&id, "gen_");
-        for (size_t i = 0; i < sizeof(random); i++)
-            (void)buf_printf(&id, "%02x", random[i]);
-        task.task_id = buf_view(&id);
+        random_hex(id + sizeof("gen_") - 1, ID_RANDOM);
+        task.task_id = slice_of(id);
     }
     call->task = task_key_copy(&task);
-    buf_release(&id);
 }
 
 void api_submit(struct api *api, const struct submission *submission,

@@ -94,6 +94,20 @@ void random_bytes(void *out, size_t len)
     }
 }
 
+void random_hex(char *out, size_t digits)
+{
+    /* Drawn into the room of the digits, and spread from the end. */
+    unsigned char *bytes = (unsigned char *)out;
+
+    random_bytes(bytes, digits / 2);
+    out[digits] = '\0';
+    for (size_t i = digits / 2; i-- > 0;) {
+        unsigned char byte = bytes[i];
+        out[2 * i + 1] = "0123456789abcdef"[byte & 15];
+        out[2 * i] = "0123456789abcdef"[byte >> 4];
+    }
+}
+
 uint32_t random_below(uint32_t bound)
 {
     assert(bound > 0);

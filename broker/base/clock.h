@@ -19,6 +19,8 @@ void clock_iso(uint64_t wall_ms, char out[CLOCK_ISO_SIZE]);
 
 /* From getrandom(2); aborts when the kernel has none. */
 void random_bytes(void *out, size_t len);
+/* `digits` (an even number) random digits 0-9 a-f and a NUL: a name that nobody guesses. */
+void random_hex(char *out, size_t digits);
 /* Uniform in 0..bound-1; `bound` > 0. */
 uint32_t random_below(uint32_t bound);
 

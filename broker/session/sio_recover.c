@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "session/sio_inside.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /*
@@ -63,14 +62,10 @@ static bool is_offered(const struct sio_session *reader, struct slice auth)
 
 void sio_offer_recovery(struct sio_session *reader, struct slice auth)
 {
-    unsigned char secret[12];
-
     if (!is_offered(reader, auth))
         return;
     random_bytes(&reader->mark, sizeof(reader->mark));
-    random_bytes(secret, sizeof(secret));
-    for (size_t i = 0; i < sizeof(secret); i++)
-        snprintf(reader->pid + 2 * i, 3, "%02x", secret[i]);
+    random_hex(reader->pid, sizeof(reader->pid) - 1);
     /* Its frames end in an offset of its own: they are not shared. */
     reader->session.is_private = true;
     map_set(reader->session.set->by_pid, slice_of(reader->pid), reader);

@@ -7,21 +7,17 @@
 #include "codec/json.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- making ---- */
 
 static void name_producer(struct emitter *emitter, struct slice wanted)
 {
-    unsigned char random[16];
     if (wanted.len > 0) {
         emitter->options.producer = wanted;
         return;
     }
-    random_bytes(random, sizeof(random));
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(emitter->producer + 2 * i, 3, "%02x", random[i]);
+    random_hex(emitter->producer, sizeof(emitter->producer) - 1);
     emitter->options.producer = slice_of(emitter->producer);
 }
 

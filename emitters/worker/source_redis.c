@@ -7,11 +7,10 @@
 #include "emitters/lib/kept.h"
 #include "source.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#define CONSUMER_RANDOM 8
-#define CONSUMER_SIZE   (sizeof("worker-") + 2 * (size_t)CONSUMER_RANDOM)
+#define CONSUMER_RANDOM 16
+#define CONSUMER_SIZE   (sizeof("worker-") + CONSUMER_RANDOM)
 #define CHANNEL_BYTES   1024
 
 struct source_redis {
@@ -166,13 +165,10 @@ static void redis_free(struct worker_source *source)
 
 static void name_consumer(struct source_redis *redis)
 {
-    unsigned char random[CONSUMER_RANDOM];
     size_t at = sizeof("worker-") - 1;
 
-    random_bytes(random, sizeof(random));
     memcpy(redis->consumer, "worker-", at);
-    for (size_t i = 0; i < sizeof(random); i++)
-        (void)snprintf(redis->consumer + at + 2 * i, 3, "%02x", random[i]);
+    random_hex(redis->consumer + at, CONSUMER_RANDOM);
 }
 
 /* After a failover nobody would publish the end of a run again that its worker was told is

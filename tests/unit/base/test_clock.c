@@ -84,6 +84,22 @@ static void random_bytes_fill_exactly_what_was_asked_for(void **state)
     random_bytes(seen, 0);
 }
 
+static void random_names_are_digits_and_never_the_same(void **state)
+{
+    char name[26];
+    char other[26];
+    (void)state;
+    name[25] = other[25] = '!'; /* nothing is written behind the NUL */
+    random_hex(name, 24);
+    random_hex(other, 24);
+    assert_int_equal(strlen(name), 24);
+    assert_int_equal(strspn(name, "0123456789abcdef"), 24);
+    assert_string_not_equal(name, other);
+    assert_int_equal(name[25], '!');
+    random_hex(name, 0);
+    assert_string_equal(name, "");
+}
+
 static void random_numbers_stay_below_their_bound_and_reach_all_of_it(void **state)
 {
     (void)state;
@@ -106,6 +122,7 @@ int main(void)
         cmocka_unit_test(every_day_of_400_years_agrees_with_the_c_library),
         cmocka_unit_test(clocks_tell_the_same_time_as_the_system),
         cmocka_unit_test(random_bytes_fill_exactly_what_was_asked_for),
+        cmocka_unit_test(random_names_are_digits_and_never_the_same),
         cmocka_unit_test(random_numbers_stay_below_their_bound_and_reach_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
