@@ -32,7 +32,7 @@ void spare_free(struct spare *spare);
 
 /* ---- inside, for the test: the decision ---- */
 
-#define SPARE_LOAD_MIN 64 /* less alive is no load */
+#define SPARE_LOAD_MIN 16 /* less alive is no load */
 
 struct spare_mark {
     size_t peak;    /* since the last load was over */
