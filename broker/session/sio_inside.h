@@ -16,6 +16,9 @@ struct sio_told {
     uint64_t order;
 };
 
+/* Frappe's room of a task, before its id. */
+#define SIO_TASK_ROOM "task_progress:"
+
 /* Tasks of a session that another broker can go on with; longest offset of a client. */
 #define SIO_MAX_PLACES   16
 #define SIO_OFFSET_BYTES 1024
@@ -119,6 +122,8 @@ void sio_join_rooms(struct sio_session *reader);
 /* The topic of "<prefix><a>[/<b>]"; NULL when it is not there, or may not be made. */
 struct topic *sio_room(const struct sio_session *reader, const char *prefix,
                        struct slice a, struct slice b, bool create);
+/* What is said in the room of a task beside its run, if anything was of late; else NULL. */
+struct topic *sio_aside(const struct sio_session *reader, const struct topic *topic);
 /* May it (still) read what the room of this name tells? False: the question is not one. */
 bool sio_room_question(struct slice room, struct auth_question *question);
 

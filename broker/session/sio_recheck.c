@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#define TASK_ROOM "task_progress:"
-
 /* The topic by name: the subscription may be gone when the answer comes. */
 struct recheck {
     struct errand errand;
@@ -19,7 +17,7 @@ struct recheck {
 static struct slice guarded_task(const struct sio_session *reader,
                                  const struct recheck *recheck)
 {
-    size_t prefix = strlen(TASK_ROOM);
+    size_t prefix = strlen(SIO_TASK_ROOM);
     struct slice name = recheck->name;
 
     if (reader->session.set->options.frappe.guard == TASK_GUARD_OFF ||
@@ -27,7 +25,7 @@ static struct slice guarded_task(const struct sio_session *reader,
         return (struct slice){0};
     if (recheck->kind == TOPIC_TASK)
         return name;
-    if (name.len > prefix && memcmp(name.ptr, TASK_ROOM, prefix) == 0)
+    if (name.len > prefix && memcmp(name.ptr, SIO_TASK_ROOM, prefix) == 0)
         return slice_make(name.ptr + prefix, name.len - prefix);
     return (struct slice){0};
 }

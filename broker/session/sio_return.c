@@ -258,21 +258,6 @@ static bool is_loaded(const struct sio_session *reader)
     return true;
 }
 
-/* What is said in the task's room beside its run has no ids that another broker knows. */
-static bool has_aside(const struct sio_session *reader, const struct topic *topic)
-{
-    const struct topic *aside;
-    struct buf room;
-
-    buf_init(&room, SIO_TEXT_LIMIT);
-    buf_puts(&room, "task_progress:");
-    buf_slice(&room, topic_name(topic));
-    aside = hub_find(reader->session.set->hub, TOPIC_ROOM, slice_of(reader->site),
-                     buf_view(&room));
-    buf_release(&room);
-    return aside != NULL;
-}
-
 static bool place_strings(struct sio_session *reader)
 {
     LIST_FOR_EACH(node, next, &reader->session.subs)
@@ -281,8 +266,9 @@ static bool place_strings(struct sio_session *reader)
         struct topic *topic = sub->reader.topic;
         if (!is_string_task(sub))
             continue;
+        /* What is said beside its run has no ids that another broker knows. */
         if (topic_phase(topic) != TOPIC_READY || topic_run(topic)->is_local ||
-            has_aside(reader, topic))
+            sio_aside(reader, topic) != NULL)
             return false;
         sub->reader.pos =
             topic_run(topic)->epoch == 0 && sub->joined.kind == PLACE_START

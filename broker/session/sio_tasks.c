@@ -5,9 +5,8 @@
 
 #include <stdlib.h>
 
-#define ROOM_PREFIX "task_progress:"
-#define SUBSCRIBE   "task_subscribe"
-#define PROGRESS    "progress_subscribe"
+#define SUBSCRIBE "task_subscribe"
+#define PROGRESS  "progress_subscribe"
 
 /* ---- naming a task ---- */
 
@@ -41,8 +40,8 @@ static struct topic *string_topic(const struct sio_session *reader, struct slice
     if (task_id_is_native(name))
         return create ? hub_topic(hub, TOPIC_TASK, site, name)
                       : hub_find(hub, TOPIC_TASK, site, name);
-    buf_init(&room, SIO_TEXT_LIMIT + sizeof(ROOM_PREFIX));
-    buf_puts(&room, ROOM_PREFIX);
+    buf_init(&room, SIO_TEXT_LIMIT + sizeof(SIO_TASK_ROOM));
+    buf_puts(&room, SIO_TASK_ROOM);
     buf_slice(&room, name);
     topic = create ? hub_topic(hub, TOPIC_ROOM, site, buf_view(&room))
                    : hub_find(hub, TOPIC_ROOM, site, buf_view(&room));
@@ -50,22 +49,11 @@ static struct topic *string_topic(const struct sio_session *reader, struct slice
     return topic;
 }
 
-/* What is said in the room of a task beside its run, if anything was of late. */
-static struct topic *aside_topic(const struct sio_session *reader,
-                                 const struct topic *topic)
+struct topic *sio_aside(const struct sio_session *reader, const struct topic *topic)
 {
-    struct topic *aside;
-    struct buf room;
-
     if (topic_kind(topic) != TOPIC_TASK)
         return NULL;
-    buf_init(&room, SIO_TEXT_LIMIT + sizeof(ROOM_PREFIX));
-    buf_puts(&room, ROOM_PREFIX);
-    buf_slice(&room, topic_name(topic));
-    aside = hub_find(reader->session.set->hub, TOPIC_ROOM, topic_site(topic),
-                     buf_view(&room));
-    buf_release(&room);
-    return aside;
+    return sio_room(reader, SIO_TASK_ROOM, topic_name(topic), (struct slice){0}, false);
 }
 
 static void keep_ack(struct subscription *sub, const struct sio_event *event)
@@ -139,7 +127,7 @@ out:
 static void tell_as_published(struct sio_session *reader, struct subscription *sub,
                               const struct sio_event *event)
 {
-    struct topic *aside = aside_topic(reader, sub->reader.topic);
+    struct topic *aside = sio_aside(reader, sub->reader.topic);
 
     if (sub->stage != STAGE_LIVE)
         sub->reader.pos = topic_next(sub->reader.topic);
