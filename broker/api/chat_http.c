@@ -152,7 +152,7 @@ static bool judge_completion(struct chat_ask *ask, struct api_fault *fault)
     struct json_member usage;
 
     ask->is_plain = !ask->form.is_stream;
-    if (json_get(ask->form.body, "stream_options", &options) &&
+    if (form_get(&ask->form, "stream_options", &options) &&
         options.kind == JSON_OBJECT &&
         json_get(options.value, "include_usage", &usage) && usage.kind == JSON_TRUE)
         ask->options |= DIALECT_USAGE;

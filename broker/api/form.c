@@ -3,10 +3,12 @@
 #include "api/submit.h"
 #include "codec/json.h"
 
+#include <assert.h>
 #include <stdio.h>
 
-/* What OpenAI's API has besides, and providers understand. */
-static const char *const further[] = {
+/* Every member that any endpoint reads: a body of many megabytes is walked once. The first
+ * ones are what OpenAI's API has besides, and providers understand. */
+static const char *const names[FORM_MEMBERS] = {
     "frequency_penalty",
     "logit_bias",
     "metadata",
@@ -22,7 +24,27 @@ static const char *const further[] = {
     "top_k",
     "top_p",
     "verbosity",
+    /* Ours. */
+    "conversation_id",
+    "from_point",
+    "max_completion_tokens",
+    "max_tokens",
+    "message",
+    "messages",
+    "mode",
+    "model",
+    "options",
+    "original_message",
+    "partial_response",
+    "sessionId",
+    "stream",
+    "stream_options",
+    "task_id",
+    "temperature",
+    "useMemory",
+    "use_memory",
 };
+#define FURTHER 15 /* those before "Ours" */
 
 void api_fault_set(struct api_fault *fault, unsigned status, const char *code,
                    const char *field, const char *message)
@@ -44,10 +66,17 @@ static bool refuse(struct api_fault *fault, const char *field, const char *messa
     return false;
 }
 
-/* False: absent, or null. */
-static bool get(const struct form *form, const char *name, struct json_member *member)
+bool form_get(const struct form *form, const char *name, struct json_member *member)
 {
-    return json_get(form->body, name, member) && member->kind != JSON_NULL;
+    for (size_t i = 0; i < FORM_MEMBERS; i++) {
+        const struct json_pick *pick = &form->members[i];
+        if (strcmp(names[i], name) != 0)
+            continue;
+        *member = pick->member;
+        return pick->is_there && member->kind != JSON_NULL;
+    }
+    assert(!"a member that stands in no table");
+    return false;
 }
 
 bool form_text(struct form *form, const char *name, struct slice *text,
@@ -56,7 +85,7 @@ bool form_text(struct form *form, const char *name, struct slice *text,
     struct json_member member;
     size_t at = form->bytes.len;
 
-    if (!get(form, name, &member))
+    if (!form_get(form, name, &member))
         return true;
     if (member.kind != JSON_STRING)
         return refuse(fault, name, "this is a string");
@@ -71,7 +100,7 @@ static bool read_flag(const struct form *form, const char *name, bool *flag,
 {
     struct json_member member;
 
-    if (!get(form, name, &member))
+    if (!form_get(form, name, &member))
         return true;
     if (member.kind != JSON_TRUE && member.kind != JSON_FALSE)
         return refuse(fault, name, "this is true or false");
@@ -84,7 +113,7 @@ static bool read_value(const struct form *form, const char *name, enum json_kind
 {
     struct json_member member;
 
-    if (!get(form, name, &member))
+    if (!form_get(form, name, &member))
         return true;
     if (member.kind != kind)
         return refuse(fault, name,
@@ -146,16 +175,16 @@ static bool read_options(struct form *form, struct api_fault *fault)
         (void)buf_puts(&form->options, "\":");
         (void)buf_slice(&form->options, member.value);
     }
-    for (size_t i = 0; i < sizeof(further) / sizeof(further[0]); i++) {
-        if (!get(form, further[i], &member))
+    for (size_t i = 0; i < FURTHER; i++) {
+        if (!form_get(form, names[i], &member))
             continue;
-        if (strcmp(further[i], "n") == 0) {
+        if (strcmp(names[i], "n") == 0) {
             if (!slice_is(member.value, "1"))
                 return refuse(fault, "n", "a run has one answer");
             continue;
         }
         (void)buf_puts(&form->options, form->options.len == 0 ? "{\"" : ",\"");
-        (void)buf_puts(&form->options, further[i]);
+        (void)buf_puts(&form->options, names[i]);
         (void)buf_puts(&form->options, "\":");
         (void)buf_slice(&form->options, member.value);
     }
@@ -175,14 +204,15 @@ bool form_read(struct form *form, struct slice body, struct api_fault *fault)
     *fault = (struct api_fault){0};
     buf_init(&form->bytes, body.len + 1);
     buf_init(&form->options, 2 * body.len + 512);
-    if (!json_check(body) || json_scan(body, &kind, &form->body) < 0 ||
-        kind != JSON_OBJECT) {
+    for (size_t i = 0; i < FORM_MEMBERS; i++)
+        form->members[i].name = names[i];
+    if (!json_pick(body, &kind, form->members, FORM_MEMBERS) || kind != JSON_OBJECT) {
         api_fault_set(fault, 400, "MALFORMED_JSON", "body",
                       "the body is not a JSON object");
         return false;
     }
     (void)buf_reserve(&form->bytes, body.len + 1);
-    form->has_stream = get(form, "stream", &member);
+    form->has_stream = form_get(form, "stream", &member);
     return read_texts(form, fault) && read_numbers(form, fault) &&
            read_flag(form, "stream", &form->is_stream, fault) &&
            read_flag(form, "use_memory", &s->uses_memory, fault) &&

@@ -4,6 +4,7 @@
 #define THINKWIRE_API_SUBMIT_H
 
 #include "api/api.h"
+#include "codec/json.h"
 
 /*
  *   body --form_read()--> struct submission --api_submit()--> queued run, job for a worker
@@ -58,11 +59,12 @@ struct submission {
  * mode, max_tokens (max_completion_tokens), temperature, stream, task_id, conversation_id,
  * useMemory (use_memory), options; OpenAI's further ones (top_p, stop, tools, ...) are put
  * into options. Others are passed over; null is as absent. */
+#define FORM_MEMBERS 33
 struct form {
     struct submission submission; /* slices point into the body and into `bytes` */
     bool has_stream;              /* `stream` was given... */
     bool is_stream;               /* ...and is true */
-    struct slice body;            /* the object, checked: for members of one's own */
+    struct json_pick members[FORM_MEMBERS];
     struct buf bytes;
     struct buf options;
 };
@@ -70,7 +72,9 @@ struct form {
  * rest. Released in both cases. Bounds are api_submit()'s. */
 bool form_read(struct form *form, struct slice body, struct api_fault *fault);
 void form_release(struct form *form);
-/* One more string of the body, decoded; empty when absent. False: it is no string. */
+/* A member that form.c has in its table. False: absent, or null. */
+bool form_get(const struct form *form, const char *name, struct json_member *member);
+/* One more such string, decoded; empty when absent. False: it is no string. */
 bool form_text(struct form *form, const char *name, struct slice *text,
                struct api_fault *fault);
 
