@@ -190,6 +190,7 @@ static void make_sessions(struct broker *broker)
         .sites = &set->sites,
         .auth = identity_desk_auth(broker->desk),
         .needs_identity = (settings_auth(set) & (AUTH_KEYS | AUTH_JWT)) != 0,
+        .stops_need_a_user = settings_writes_are_local(set),
         .frappe = {.on = set->frappe,
                    .version = (unsigned)set->frappe_version,
                    .developer_mode = set->developer_mode,

@@ -101,8 +101,9 @@ static const struct config_row own_rows[] = {
     ENUM(
         "native-writes", native_writes, "auto", "auto|local|on", group_who,
         "Who may publish, ask, stop and erase over /v1: on, whoever can connect; local, "
-        "whoever is on this machine and came through no proxy; auto is local with --auth "
-        "frappe, which cannot tell who a program is, and else on."),
+        "whoever is on this machine and came through no proxy, and a stop over /ws or "
+        "Socket.IO is taken from whoever is signed in; auto is local with --auth frappe, "
+        "which cannot tell who a program is, and else on."),
 
     FLAG(
         "frappe", frappe, "off", group_bench,

@@ -85,6 +85,7 @@ struct session_options {
     const struct config_list *sites; /* namespaces that exist; empty = any */
     struct auth *auth;               /* who somebody is; borrowed */
     bool needs_identity;             /* /ws: who shows nothing valid is refused */
+    bool stops_need_a_user;          /* who is not known, or a guest, stops no run */
     struct frappe_rules frappe;
     enum recovery recovery;    /* connection state recovery of Socket.IO clients */
     uint64_t recovery_ms;      /* how long a cut session is kept */

@@ -367,5 +367,8 @@ void session_stop(struct session *session, const struct guard_asker *asker,
     call->ack = request->ack.ptr == NULL ? NULL : mem_text(request->ack);
     call->epoch = request->epoch;
     errand_begin(&call->errand, session);
-    guard_ask(session->set, asker, &request->task, stop_permitted, call);
+    if (session->set->options.stops_need_a_user && !guard_is_somebody(asker->user))
+        stop_permitted(call, false);
+    else
+        guard_ask(session->set, asker, &request->task, stop_permitted, call);
 }

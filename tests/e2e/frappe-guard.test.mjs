@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { BROWSER, FrappeHouse, SITE, user } from './lib/frappe-house.mjs';
+import { BROWSER, FrappeHouse, SITE, sid, user } from './lib/frappe-house.mjs';
 import { BIN, Child } from './lib/house.mjs';
 import { Proxy } from './lib/proxy.mjs';
+import { post } from './lib/publish.mjs';
 import { eventsPath, SseReader, WsReader } from './lib/readers.mjs';
 
 const OWN = `user:${user('ann')}`;
@@ -294,3 +295,32 @@ test('a guard that cannot know who somebody is does not start', async (t) => {
     assert.match(child.output, /--task-guard has to know who somebody is/);
   }
 });
+
+// ---- who may stop ----
+
+const stopsOf = (frappe, who) => ({
+  async ws() {
+    const reader = new WsReader(frappe.house, { site: SITE }, { headers: headersOf(who) });
+    await reader.opened();
+    return (await reader.ask({ op: 'stop', task_id: 'native' }, 'stop')).status;
+  },
+  async 'Socket.IO'() {
+    const seat = await frappe.connect({ who });
+    return (await seat.ask('task_stop', 'native')).status;
+  },
+});
+
+for (const [writes, strangers] of [['auto', 'denied'], ['local', 'denied'], ['on', 'no_producer']]) {
+  test(`--native-writes ${writes}: a stop over a socket by a guest or a stranger is ${strangers}`, async (t) => {
+    const frappe = await FrappeHouse.open(t, { args: ['--native-writes', writes] });
+    // Nobody comes without a session over Socket.IO; one that has expired is a guest's.
+    frappe.web.logout(sid('bob'));
+    for (const [who, status] of [[null, strangers], ['bob', strangers], ['ann', 'no_producer']]) {
+      for (const [kind, stop] of Object.entries(stopsOf(frappe, who))) {
+        if (who === null && kind !== 'ws') continue;
+        await post(frappe.house, { site: SITE, task: 'native' }, [{ type: 'text', text: 'a', partial: true }]);
+        assert.equal(await stop(), status, `${who} over ${kind}`);
+      }
+    }
+  });
+}
