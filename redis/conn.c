@@ -18,6 +18,8 @@
 #define READ_TURN_BYTES (1U << 20)
 /* What is unsent has its bound in the link; here it only must not fail before that. */
 #define OUT_LIMIT_BYTES SIZE_MAX
+/* A hundred long answers that end in one turn need 8 MB: so much is not kept for the next. */
+#define OUT_KEPT_BYTES (256U << 10)
 
 struct conn {
     uv_poll_t poll;
@@ -137,6 +139,8 @@ void conn_flush(struct conn *conn)
         }
         buf_consume(&conn->out, (size_t)sent);
     }
+    if (conn->out.cap > OUT_KEPT_BYTES)
+        buf_release(&conn->out);
     /* Only when it changes: libuv makes two system calls of it. */
     if (conn->is_sending)
         watch(conn, UV_READABLE);
