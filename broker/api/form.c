@@ -75,7 +75,7 @@ bool form_get(const struct form *form, const char *name, struct json_member *mem
         *member = pick->member;
         return pick->is_there && member->kind != JSON_NULL;
     }
-    assert(!"a member that stands in no table");
+    assert(0 && "a member that stands in no table");
     return false;
 }
 

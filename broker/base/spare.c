@@ -10,6 +10,8 @@
 #endif
 
 #define LOOK_MS 5000
+/* A load may come and go between two looks. */
+#define GLANCE_MS 500
 /* So many looks after the first time it is done again: what follows a load's end, like idle
  * connections that are closed a minute later, is free by then. */
 #define SECOND_LOOK 2
@@ -18,14 +20,20 @@
 struct spare {
     struct timer timer;
     struct spare_mark mark;
+    unsigned glances; /* since the last look */
     size_t (*alive)(void *ctx);
     void *ctx;
 };
 
-bool spare_is_due(struct spare_mark *mark, size_t alive)
+void spare_note(struct spare_mark *mark, size_t alive)
 {
     if (alive > mark->peak)
         mark->peak = alive;
+}
+
+bool spare_is_due(struct spare_mark *mark, size_t alive)
+{
+    spare_note(mark, alive);
     if (mark->peak >= SPARE_LOAD_MIN && alive <= mark->peak / 4) {
         *mark = (struct spare_mark){.peak = alive, .looks = 1};
         return true;
@@ -49,7 +57,13 @@ static void on_timer(struct timer *timer)
 {
     struct spare *spare = LIST_ENTRY(timer, struct spare, timer);
 
-    if (spare_is_due(&spare->mark, spare->alive(spare->ctx)))
+    size_t alive = spare->alive(spare->ctx);
+
+    spare_note(&spare->mark, alive);
+    if (++spare->glances < LOOK_MS / GLANCE_MS)
+        return;
+    spare->glances = 0;
+    if (spare_is_due(&spare->mark, alive))
         give_back();
 }
 
@@ -60,7 +74,7 @@ struct spare *spare_new(struct loop *loop, size_t (*alive)(void *ctx), void *ctx
     spare->alive = alive;
     spare->ctx = ctx;
     timer_init(&spare->timer, loop, on_timer);
-    timer_start(&spare->timer, LOOK_MS, LOOK_MS);
+    timer_start(&spare->timer, GLANCE_MS, GLANCE_MS);
     return spare;
 }
 

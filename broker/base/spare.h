@@ -25,7 +25,7 @@
  */
 struct spare;
 
-/* `alive` is asked every five seconds. */
+/* `alive` is asked twice a second; what is to be done is decided every five seconds. */
 struct spare *spare_new(struct loop *loop, size_t (*alive)(void *ctx), void *ctx);
 /* NULL is allowed. */
 void spare_free(struct spare *spare);
@@ -38,6 +38,7 @@ struct spare_mark {
     size_t peak;    /* since the last load was over */
     unsigned looks; /* since then; 0 = none was */
 };
+void spare_note(struct spare_mark *mark, size_t alive);
 /* At each look: whether memory is to be given back now. */
 bool spare_is_due(struct spare_mark *mark, size_t alive);
 

@@ -62,10 +62,10 @@ test('the reason is that of the end, and a recovered client says so under its ol
 
 test('who answers no ping is gone for that reason', async (t) => {
   const frappe = await FrappeHouse.open(t, { args: ['--ping-interval-ms', '1000', '--ping-timeout-ms', '1000'] });
-  const mute = await frappe.connect();
-  const { id } = mute.socket;
-  mute.socket.io.engine.transport.ws._socket.pause();
-  assert.equal((await line(frappe, 'socket disconnected', id)).reason, 'ping timeout');
+  const mute = await frappe.bare(); // a stock client that hears nothing leaves by itself, at the same moment
+  mute.message(`40/${SITE},`);
+  const [{ socket }] = await until(() => lines(frappe, 'socket connected').length && lines(frappe, 'socket connected'), 'the line');
+  assert.equal((await line(frappe, 'socket disconnected', socket)).reason, 'ping timeout');
 });
 
 test('a refusal is one line, with its reason, and what was compared with what', async (t) => {

@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { BROWSER, FrappeHouse, SITE, sid, user } from './lib/frappe-house.mjs';
+import { FrappeHouse, SITE, sid, user } from './lib/frappe-house.mjs';
 import { IS_SANITIZED, PATIENCE } from './lib/house.mjs';
-import { RawWs } from './lib/raw.mjs';
 import { delay, until } from './lib/wait.mjs';
 
 const CLIENTS = 500;
@@ -121,12 +120,6 @@ test('it starts while Redis and the web process are away, and works once they ar
 
 // ---- frames that no client library sends ----
 
-// A browser's WebSocket whose Engine.IO packets are written by hand.
-function bare(frappe, who = 'ann') {
-  return new RawWs(frappe.house, '/socket.io/?EIO=4&transport=websocket', `Host: ${SITE}`,
-    `Origin: http://${SITE}`, `User-Agent: ${BROWSER}`, `Cookie: sid=${sid(who)}`).opened();
-}
-
 const HOSTILE = {
   'a malformed packet': ['4x'],
   'an unknown Engine.IO packet': ['9'],
@@ -150,7 +143,7 @@ test('whatever one connection sends, the others and the process go on', async (t
   const { pid } = frappe.house.broker;
   let round = 0;
   for (const [what, frames] of Object.entries(HOSTILE)) {
-    const socket = await bare(frappe);
+    const socket = await frappe.bare();
     for (const frame of frames) socket.message(frame);
     // A close, or an answer to a question behind it all: it has been read.
     socket.message(`40/${SITE},`);
@@ -179,7 +172,7 @@ async function plainSockets(frappe, count) {
   for (let n = 0; n < count; n++) {
     const who = `u${n}`;
     frappe.web.login(sid(who), user(who));
-    const socket = await bare(frappe, who);
+    const socket = await frappe.bare(who);
     socket.message(`40/${SITE},`);
     sockets.push(socket);
   }

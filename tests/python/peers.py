@@ -188,6 +188,8 @@ class Provider:
                         return
                     self.wfile.write(f"data: {chunk}\n\n".encode())
                     self.wfile.flush()
+                    if chunk == "[DONE]":
+                        return
 
             def log_message(self, *ignored):
                 pass
@@ -203,7 +205,6 @@ class Provider:
 
     def done(self):
         self.chunks.put("[DONE]")
-        self.chunks.put(None)
 
     def breaks_off(self):
         self.chunks.put(None)

@@ -8,6 +8,7 @@ import * as frappe from './frappe.mjs';
 import { FrappeWeb } from './frappe-web.mjs';
 import { House, PATIENCE } from './house.mjs';
 import { metric } from './observe.mjs';
+import { RawWs } from './raw.mjs';
 import { SioReader } from './readers.mjs';
 import { until } from './wait.mjs';
 
@@ -113,6 +114,12 @@ export class FrappeHouse {
       for (const secret of [seat.socket.io.engine.id, seat.socket._pid]) if (secret) this.secrets.add(secret);
     });
     return seat;
+  }
+
+  // A browser's WebSocket whose Engine.IO packets are written by hand.
+  bare(who = 'ann') {
+    return new RawWs(this.house, '/socket.io/?EIO=4&transport=websocket', `Host: ${SITE}`,
+      `Origin: http://${SITE}`, `User-Agent: ${BROWSER}`, `Cookie: sid=${sid(who)}`).opened();
   }
 
   // What a person shows of himself where no Socket.IO is spoken.

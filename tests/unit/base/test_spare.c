@@ -33,6 +33,17 @@ static void what_goes_later_is_given_back_later_and_then_there_is_peace(void **s
     assert_int_equal(times, 2);
 }
 
+static void a_load_between_two_looks_is_one_too(void **state)
+{
+    struct spare_mark mark = {0};
+
+    (void)state;
+    assert_false(spare_is_due(&mark, 1));
+    spare_note(&mark, 500);
+    spare_note(&mark, 1);
+    assert_true(spare_is_due(&mark, 1));
+}
+
 static void few_things_are_no_load(void **state)
 {
     struct spare_mark mark = {0};
@@ -77,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_given_back_when_a_load_is_over),
         cmocka_unit_test(what_goes_later_is_given_back_later_and_then_there_is_peace),
+        cmocka_unit_test(a_load_between_two_looks_is_one_too),
         cmocka_unit_test(few_things_are_no_load),
         cmocka_unit_test(a_next_load_counts_from_the_level_of_then),
         cmocka_unit_test(one_that_never_looked_is_freed_as_well),
