@@ -153,7 +153,7 @@ static const enum fault_kind opening[] = {
     FAULT_REDIS_SILENCE,
     FAULT_REDIS_OUTPUT_LIMIT,
 };
-#define OPENING_PAUSE_MS 4000
+#define OPENING_PAUSE_MS UINT64_C(4000)
 #define OPENING          (sizeof(opening) / sizeof(opening[0]))
 
 static bool is_of_the_opening(enum fault_kind kind)

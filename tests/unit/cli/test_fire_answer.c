@@ -84,7 +84,7 @@ static void each_lack_of_a_stream_has_its_words(void **state)
         const char *why;
         const char *events[6];
     } rows[] = {
-        {"no tokens", {ACKNOWLEDGED, ROLE, END, FINAL("x"), "[DONE]"}},
+        {"no tokens", {ROLE, END, FINAL("x"), "[DONE]"}},
         {"no tokens", {NULL}},
         {"no final_response", {DELTA("x"), END, "[DONE]"}},
         {"an empty final_response", {DELTA("x"), END, FINAL(""), "[DONE]"}},
@@ -213,7 +213,8 @@ static void an_answer_that_does_not_end_is_full_at_its_limit(void **state)
     memset(event, 'x', sizeof(event));
     len = strlen("{\"choices\":[{\"delta\":{\"content\":\"");
     memcpy(event, "{\"choices\":[{\"delta\":{\"content\":\"", len);
-    memcpy(event + sizeof(event) - 5, "\"}}]}", 5);
+    for (size_t i = 0; i < 5; i++)
+        event[sizeof(event) - 5 + i] = "\"}}]}"[i];
     fire_answer_init(&answer);
     while (!fire_answer_is_full(&answer) && taken < 100) {
         fire_answer_take(&answer, slice_make(event, sizeof(event)));
