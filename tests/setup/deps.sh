@@ -125,9 +125,12 @@ deps_install() {
     deps_check_versions "$1"
 }
 
-# port_is_taken PORT: somebody listens there on this machine's loopback.
+# port_is_taken PORT: a socket has it, if only as its own end of a connection to somewhere; one
+# that waits out its time (06) is in nobody's way.
 port_is_taken() {
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+    awk -v port="$(printf ':%04X' "$1")" '
+        substr($2, length($2) - 4) == port && $4 != "06" { taken = 1 }
+        END { exit !taken }' < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
 }
 
 # free_port PORT: that one, or the next that is free.

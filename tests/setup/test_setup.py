@@ -197,6 +197,28 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Ports(unittest.TestCase):
+    """./run begins with the port it is told."""
+
+    def next_from(self, port):
+        return int(ask("bash", "-c", f". {ROOT}/tests/setup/deps.sh; free_port {port}"))
+
+    def test_a_port_nobody_has_is_taken(self):
+        port = free_port()
+        self.assertEqual(self.next_from(port), port)
+
+    def test_one_that_somebody_listens_on_is_left(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            self.assertGreater(self.next_from(port), port)
+
+    def test_one_that_is_the_own_end_of_a_connection_is_left(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            with socket.create_connection(server.getsockname()) as client:
+                port = client.getsockname()[1]
+                self.assertGreater(self.next_from(port), port)
+
+
 class Compose(unittest.TestCase):
     def setUp(self):
         self.services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
